@@ -1,0 +1,3 @@
+"""pycnn: convolutional networks on the CPU, from NumPy."""
+
+__version__ = "0.1.0"
