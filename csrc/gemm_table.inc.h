@@ -1,0 +1,31 @@
+/* Register tiles of the matrix product, and the copies that feed them: see gemm.inc.h. */
+
+/* c[m][j] (+)= sum_k a(m, k) * b[k][j], all of one tile. */
+typedef void (*T(pycnn_gemm_fn))(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, REAL *c, int accumulate);
+
+#define PYCNN_MR_MAX 8
+typedef struct {
+    ptrdiff_t vl; /* lanes of a vector */
+    ptrdiff_t mr; /* rows of the full tile */
+    ptrdiff_t nr; /* columns of the full tile: three vectors */
+
+    /* [rows - 1][vectors - 1].  b and c are packed: rows of `vectors * vl` values.
+     * packed: a(m, k) = a[k * a_step + m];  rows: a(m, k) = a[m * a_step + k]. */
+    T(pycnn_gemm_fn) packed[PYCNN_MR_MAX][3];
+    T(pycnn_gemm_fn) rows[PYCNN_MR_MAX][3];
+
+    /* dst[c][j] = src[c][j * step] for lo <= j < hi, 0 for the other j in 0 .. length - 1; rows c of dst are dst_step
+     * apart, of src src_step apart. */
+    void (*pack_run)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t rows,
+                     ptrdiff_t length, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t step);
+
+    /* dst[j][i] = src[i][j * step] for i < rows, j < length; rows of dst are dst_step apart. */
+    void (*transpose_run)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t rows,
+                          ptrdiff_t length, ptrdiff_t step);
+
+    /* dst[j * step] = src[j] + bias for j < length. */
+    void (*store_run)(REAL *dst, const REAL *src, ptrdiff_t length, ptrdiff_t step, REAL bias);
+
+    /* c[r] += sum_j a[r * a_step + j] * b[j] for r < rows. */
+    void (*dot_rows)(ptrdiff_t length, const REAL *a, ptrdiff_t a_step, ptrdiff_t rows, const REAL *b, REAL *c);
+} T(pycnn_gemm);

@@ -1,0 +1,60 @@
+/* Everything that is compiled once per instruction set. isa_<name>.c defines ISA_NAME and PYCNN_ISA_<NAME> and includes
+ * this; each template is included once for float and once for double, and NAME(x) keeps their names apart. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <math.h>
+
+#include "tiles.h"
+
+#if defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)
+#include <immintrin.h>
+#elif defined(PYCNN_ISA_NEON)
+#include <arm_neon.h>
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define ALWAYS_INLINE static __forceinline
+#define RESTRICT __restrict
+#else
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define RESTRICT __restrict__
+#endif
+
+#define PASTE3_(a, b, c) a##_##b##_##c
+#define PASTE3(a, b, c) PASTE3_(a, b, c)
+#define NAME(x) PASTE3(x, TYPE_NAME, ISA_NAME)
+
+#define TYPE_NAME f32
+#define TYPED(name) name##_f32
+#define PYCNN_F32
+#include "simd.inc.h"
+#include "gemm.inc.h"
+#include "pool.inc.h"
+#include "vector.inc.h"
+#include "undef.inc.h"
+#undef TYPED
+#undef PYCNN_F32
+#undef TYPE_NAME
+
+#define TYPE_NAME f64
+#define TYPED(name) name##_f64
+#define PYCNN_F64
+#include "simd.inc.h"
+#include "gemm.inc.h"
+#include "pool.inc.h"
+#include "vector.inc.h"
+#include "undef.inc.h"
+#undef TYPED
+#undef PYCNN_F64
+#undef TYPE_NAME
+
+#define TABLE_(type, isa, topic) &topic##_table_##type##_##isa
+#define TABLE(type, isa, topic) TABLE_(type, isa, topic)
+#define TILES_(isa) pycnn_tiles_##isa
+#define TILES(isa) TILES_(isa)
+extern const pycnn_tiles TILES(ISA_NAME);
+const pycnn_tiles TILES(ISA_NAME) = {
+    TABLE(f32, ISA_NAME, gemm),   TABLE(f64, ISA_NAME, gemm), TABLE(f32, ISA_NAME, pool),
+    TABLE(f64, ISA_NAME, pool),   TABLE(f32, ISA_NAME, vector), TABLE(f64, ISA_NAME, vector),
+};

@@ -1,0 +1,137 @@
+/* The thread pool: see threadpool.h for what it promises.
+ *
+ * A worker that waits spins for about 20 us on the job number, then sleeps on a condition variable. To take part it
+ * joins the job under the mutex and leaves it under the mutex; the caller closes the job and waits only for those that
+ * joined. So a thread that wakes late finds the job closed and never touches memory that the caller has given back. */
+#include "threadpool.h"
+
+#include <stdint.h>
+
+#include "platform_threads.h"
+
+enum { SPIN_ROUNDS = 2000 };
+
+typedef struct {
+    pycnn_chunk_fn fn;
+    void *context;
+    ptrdiff_t n_chunks;
+    atomic_ptrdiff next;
+} job_t;
+
+static struct {
+    pycnn_mutex owner;  /* held by the thread whose job runs */
+    pycnn_mutex mutex;  /* guards everything below but the atomics */
+    pycnn_cond work;    /* a job was posted */
+    pycnn_cond done;    /* the last worker left the job */
+    atomic_long number; /* of the job: workers spin on it */
+    job_t job;
+    int open;    /* workers may join */
+    int active;  /* workers that joined */
+    int started; /* threads that exist */
+    int limit;   /* threads a job may use, the caller included */
+    int helpers; /* workers the open job may use */
+} pool = {PYCNN_MUTEX_INIT, PYCNN_MUTEX_INIT, PYCNN_COND_INIT, PYCNN_COND_INIT, 0, {0}, 0, 0, 0, 1, 0};
+
+static PYCNN_THREAD_LOCAL int local_limit;
+
+static void run_chunks(job_t *job, ptrdiff_t slot) {
+    for (;;) {
+        const ptrdiff_t chunk = atomic_add(&job->next, 1);
+        if (chunk >= job->n_chunks) return;
+        job->fn(job->context, chunk, slot);
+    }
+}
+
+static void *worker(void *argument) {
+    const int index = (int)(intptr_t)argument;
+    long seen = 0;
+    for (;;) {
+        for (int i = 0; i < SPIN_ROUNDS && atomic_get(&pool.number) == seen; i++) pycnn_pause();
+        pycnn_lock(&pool.mutex);
+        while (atomic_get(&pool.number) == seen) pycnn_wait(&pool.work, &pool.mutex);
+        seen = atomic_get(&pool.number);
+        if (!pool.open || index >= pool.helpers) {
+            pycnn_unlock(&pool.mutex);
+            continue;
+        }
+        pool.active++;
+        pycnn_unlock(&pool.mutex);
+        run_chunks(&pool.job, index + 1);
+        pycnn_lock(&pool.mutex);
+        if (--pool.active == 0) pycnn_signal(&pool.done);
+        pycnn_unlock(&pool.mutex);
+    }
+    return NULL;
+}
+
+#ifndef _WIN32
+/* The child has only the thread that called fork(): forget the workers and whatever locks they held. */
+static void after_fork_in_child(void) {
+    pycnn_mutex fresh = PYCNN_MUTEX_INIT;
+    pycnn_cond fresh_cond = PYCNN_COND_INIT;
+    pool.owner = fresh;
+    pool.mutex = fresh;
+    pool.work = fresh_cond;
+    pool.done = fresh_cond;
+    pool.open = pool.active = pool.started = 0;
+}
+
+static void register_fork_handler(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+static pthread_once_t fork_handler = PTHREAD_ONCE_INIT;
+#endif
+
+/* Called with the mutex held. A thread that cannot be had is not an error: the job runs on fewer. */
+static void start_workers(int wanted) {
+#ifndef _WIN32
+    pthread_once(&fork_handler, register_fork_handler);
+#endif
+    while (pool.started < wanted && pycnn_start_thread(worker, (void *)(intptr_t)pool.started)) pool.started++;
+}
+
+void pycnn_parallel_for(pycnn_chunk_fn fn, void *context, ptrdiff_t n_chunks) {
+    const int limit = pycnn_num_threads();
+    if (n_chunks <= 1 || limit <= 1 || !pycnn_trylock(&pool.owner)) {
+        for (ptrdiff_t chunk = 0; chunk < n_chunks; chunk++) fn(context, chunk, 0);
+        return;
+    }
+    pycnn_lock(&pool.mutex);
+    const int helpers = (int)(n_chunks < limit ? n_chunks : limit) - 1;
+    start_workers(helpers);
+    pool.job.fn = fn;
+    pool.job.context = context;
+    pool.job.n_chunks = n_chunks;
+    atomic_set(&pool.job.next, 0);
+    pool.open = 1;
+    pool.helpers = helpers;
+    atomic_add(&pool.number, 1);
+    pycnn_broadcast(&pool.work);
+    pycnn_unlock(&pool.mutex);
+
+    run_chunks(&pool.job, 0);
+
+    for (int i = 0; i < SPIN_ROUNDS && *(volatile int *)&pool.active; i++) pycnn_pause();
+    pycnn_lock(&pool.mutex);
+    pool.open = 0;
+    while (pool.active) pycnn_wait(&pool.done, &pool.mutex);
+    pycnn_unlock(&pool.mutex);
+    pycnn_unlock(&pool.owner);
+}
+
+int pycnn_num_threads(void) {
+    const int limit = *(volatile int *)&pool.limit;
+    return local_limit > 0 && local_limit < limit ? local_limit : limit;
+}
+
+void pycnn_set_num_threads(int n) {
+    if (n < 1) n = 1;
+    if (n > PYCNN_MAX_THREADS) n = PYCNN_MAX_THREADS;
+    pycnn_lock(&pool.mutex);
+    pool.limit = n;
+    pycnn_unlock(&pool.mutex);
+}
+
+int pycnn_set_local_threads(int n) {
+    const int old = local_limit;
+    local_limit = n > 0 ? n : 0;
+    return old;
+}

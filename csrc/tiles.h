@@ -1,0 +1,48 @@
+/* The tables of register tiles: one pycnn_tiles per instruction set, one of them active.
+ *
+ * A topic `x` is two templates: x_table.inc.h declares the struct of its function pointers, x.inc.h defines the
+ * functions and the table. Both are included once per number type; T(name) ends the name in _f32 or _f64. */
+#ifndef PYCNN_TILES_H
+#define PYCNN_TILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu.h"
+
+#define REAL float
+#define T(name) name##_f32
+#include "gemm_table.inc.h"
+#include "pool_table.inc.h"
+#include "vector_table.inc.h"
+#undef T
+#undef REAL
+#define REAL double
+#define T(name) name##_f64
+#include "gemm_table.inc.h"
+#include "pool_table.inc.h"
+#include "vector_table.inc.h"
+#undef T
+#undef REAL
+
+typedef struct {
+    const pycnn_gemm_f32 *gemm_f32;
+    const pycnn_gemm_f64 *gemm_f64;
+    const pycnn_pool_f32 *pool_f32;
+    const pycnn_pool_f64 *pool_f64;
+    const pycnn_vector_f32 *vector_f32;
+    const pycnn_vector_f64 *vector_f64;
+} pycnn_tiles;
+
+/* The active table and its name. pycnn_select_isa: 0, or -1 where this processor or build lacks the set. */
+extern const pycnn_tiles *pycnn_active;
+pycnn_isa pycnn_active_isa(void);
+int pycnn_select_isa(pycnn_isa isa);
+
+/* The best set that this processor and build have; what pycnn_select_isa is given when nobody asks for another. */
+pycnn_isa pycnn_best_isa(void);
+
+/* 1 where both the processor and this build have the set. */
+int pycnn_isa_available(pycnn_isa isa);
+
+#endif

@@ -1,0 +1,142 @@
+"""Instruction set, threads and memory of this process: what is active, and how to change it."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from pycnn.kernels import _runtime
+
+
+def _quota() -> float:
+    """CPUs that the container's cgroup grants (v2, then v1); inf where there is no limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return float("inf") if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        base = Path("/sys/fs/cgroup/cpu")
+        used = int((base / "cpu.cfs_quota_us").read_text())
+        return float("inf") if used <= 0 else used / int((base / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def _default_threads() -> int:
+    """CPUs this process may run on, cut to the container's quota (rounded up)."""
+    try:
+        cpus = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        cpus = os.cpu_count() or 1
+    quota = _quota()
+    return max(1, min(cpus, -int(-quota // 1)) if quota != float("inf") else cpus)
+
+
+def _positive(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: n must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name}: n must be >= 1, got {value}")
+    return int(value)
+
+
+def set_num_threads(n: int) -> None:
+    """Let every call use at most `n` threads, the calling one included.
+
+    The results are the same bits for any number.
+
+    Parameters
+    ----------
+    n : int
+        At least 1. The default is the number of CPUs the process may use, or ``PYCNN_NUM_THREADS``.
+
+    Examples
+    --------
+    >>> import pycnn
+    >>> old = pycnn.get_num_threads()
+    >>> pycnn.set_num_threads(2)
+    >>> pycnn.get_num_threads()
+    2
+    >>> pycnn.set_num_threads(old)
+    """
+    _runtime.set_num_threads(_positive("set_num_threads", n))
+
+
+def get_num_threads() -> int:
+    """Return how many threads a call made here and now may use.
+
+    Examples
+    --------
+    >>> import pycnn
+    >>> pycnn.get_num_threads() >= 1
+    True
+    """
+    n: int = _runtime.num_threads()
+    return n
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Limit the calls that this Python thread makes inside the block to `n` threads.
+
+    Examples
+    --------
+    >>> import pycnn
+    >>> with pycnn.threads(1):
+    ...     pycnn.get_num_threads()
+    1
+    """
+    old = _runtime.set_local_threads(_positive("threads", n))
+    try:
+        yield
+    finally:
+        _runtime.set_local_threads(old)
+
+
+def config() -> dict[str, object]:
+    """Return what `show_config` prints, as a dictionary."""
+    return {
+        "isa": _runtime.active_isa(),
+        "isas": _runtime.available_isas(),
+        "threads": _runtime.num_threads(),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cached_bytes": _runtime.cached_bytes(),
+    }
+
+
+def show_config() -> None:
+    """Print the instruction set, threads, versions and kept memory of this process."""
+    from pycnn import __version__
+
+    rows = {"pycnn": __version__} | config()
+    for name, value in rows.items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        print(f"{name:<13} {text}")
+
+
+def get_include() -> str:
+    """Return the folder with the headers and .pxd files for code that builds on pycnn."""
+    return str(Path(__file__).parent / "kernels")
+
+
+def empty_cache() -> None:
+    """Give the memory kept for reuse back to the system."""
+    _runtime.empty_cache()
+
+
+def _configure() -> None:
+    """Read the environment: PYCNN_ISA, PYCNN_NUM_THREADS. An unusable value raises here, at import."""
+    _runtime.select_isa(os.environ.get("PYCNN_ISA", ""))
+    text = os.environ.get("PYCNN_NUM_THREADS", "")
+    if text and not (text.isdecimal() and int(text) >= 1):
+        raise ValueError(f"PYCNN_NUM_THREADS: must be an integer >= 1, got {text!r}")
+    _runtime.set_num_threads(int(text) if text else _default_threads())
+
+
+_configure()

@@ -1,0 +1,64 @@
+# What the C floor offers to the loops above it. One copy of the thread pool, the allocator and the active table of
+# tiles exists in a process: it lives in this extension, and the others reach it by cimport.
+
+cdef extern from "tiles.h" nogil:
+    ctypedef void (*gemm_fn_f32 "pycnn_gemm_fn_f32")(
+        Py_ssize_t k, const float* a, Py_ssize_t a_step, const float* b, float* c, int accumulate) noexcept nogil
+    ctypedef void (*gemm_fn_f64 "pycnn_gemm_fn_f64")(
+        Py_ssize_t k, const double* a, Py_ssize_t a_step, const double* b, double* c, int accumulate) noexcept nogil
+
+    ctypedef struct gemm_f32 "pycnn_gemm_f32":
+        Py_ssize_t vl, mr, nr
+        gemm_fn_f32 packed[8][3]
+        gemm_fn_f32 rows[8][3]
+        void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*store_run)(float*, const float*, Py_ssize_t, Py_ssize_t, float) noexcept nogil
+        void (*dot_rows)(Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const float*, float*) noexcept nogil
+
+    ctypedef struct gemm_f64 "pycnn_gemm_f64":
+        Py_ssize_t vl, mr, nr
+        gemm_fn_f64 packed[8][3]
+        gemm_fn_f64 rows[8][3]
+        void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*store_run)(double*, const double*, Py_ssize_t, Py_ssize_t, double) noexcept nogil
+        void (*dot_rows)(Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const double*, double*) noexcept nogil
+
+    ctypedef struct pool_f32 "pycnn_pool_f32":
+        void (*add_row)(float*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
+
+    ctypedef struct pool_f64 "pycnn_pool_f64":
+        void (*add_row)(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
+
+    ctypedef struct vector_f32 "pycnn_vector_f32":
+        void (*relu)(float*, const float*, Py_ssize_t) noexcept nogil
+        void (*relu_backward)(float*, const float*, const float*, Py_ssize_t) noexcept nogil
+
+    ctypedef struct vector_f64 "pycnn_vector_f64":
+        void (*relu)(double*, const double*, Py_ssize_t) noexcept nogil
+        void (*relu_backward)(double*, const double*, const double*, Py_ssize_t) noexcept nogil
+
+    ctypedef struct tile_tables "pycnn_tiles":
+        const gemm_f32* gemm_f32
+        const gemm_f64* gemm_f64
+        const pool_f32* pool_f32
+        const pool_f64* pool_f64
+        const vector_f32* vector_f32
+        const vector_f64* vector_f64
+
+
+ctypedef void (*chunk_fn)(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil
+
+# The active tables. Read once per call: tests switch the instruction set between calls.
+cdef const tile_tables* tiles() noexcept nogil
+
+# Runs fn(context, 0 .. n_chunks - 1, slot) on the pool; slot < num_slots(), a place for scratch memory of its own.
+cdef void parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks) noexcept nogil
+cdef Py_ssize_t num_slots() noexcept nogil
+
+# Recycled 64-byte-aligned memory; NULL when there is none.
+cdef void* allocate(size_t bytes) noexcept nogil
+cdef void release(void* memory) noexcept nogil

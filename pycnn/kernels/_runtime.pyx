@@ -1,0 +1,153 @@
+# The C floor as seen from Python: instruction set, threads, recycled memory.
+
+from cpython.buffer cimport PyBuffer_FillInfo
+
+import math
+
+import numpy as np
+
+
+cdef extern from "tiles.h" nogil:
+    const tile_tables* pycnn_active
+    int pycnn_active_isa()
+    int pycnn_select_isa(int isa)
+    int pycnn_best_isa()
+    int pycnn_isa_available(int isa)
+    const char* pycnn_isa_name(int isa)
+
+cdef extern from "threadpool.h" nogil:
+    void pycnn_parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks)
+    int pycnn_num_threads()
+    void pycnn_set_num_threads(int n)
+    int pycnn_set_local_threads(int n)
+    int PYCNN_MAX_THREADS
+
+cdef extern from "allocator.h" nogil:
+    void* pycnn_malloc(size_t n)
+    void pycnn_free(void* block)
+    size_t pycnn_cached_bytes()
+    void pycnn_empty_cache()
+    void pycnn_set_cache_limit(size_t n)
+    void pycnn_set_poison(int on)
+    void pycnn_fail_after(long n)
+
+
+cdef const tile_tables* tiles() noexcept nogil:
+    return pycnn_active
+
+
+cdef void parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks) noexcept nogil:
+    pycnn_parallel_for(fn, context, n_chunks)
+
+
+cdef Py_ssize_t num_slots() noexcept nogil:
+    return pycnn_num_threads()
+
+
+cdef void* allocate(size_t n) noexcept nogil:
+    return pycnn_malloc(n)
+
+
+cdef void release(void* memory) noexcept nogil:
+    pycnn_free(memory)
+
+
+MAX_THREADS = PYCNN_MAX_THREADS
+
+
+def available_isas() -> list:
+    """Names of the instruction sets that this processor and this build have."""
+    return [pycnn_isa_name(i).decode() for i in range(4) if pycnn_isa_available(i)]
+
+
+def active_isa() -> str:
+    """Name of the instruction set in use."""
+    return pycnn_isa_name(pycnn_active_isa()).decode()
+
+
+def select_isa(name: str = "") -> None:
+    """Use the named instruction set from the next call on; "" chooses the best one."""
+    if name == "":
+        pycnn_select_isa(pycnn_best_isa())
+        return
+    if name not in available_isas():
+        raise ValueError(f"PYCNN_ISA: must be one of {', '.join(available_isas())} on this machine, got {name!r}")
+    for i in range(4):
+        if pycnn_isa_name(i).decode() == name:
+            pycnn_select_isa(i)
+
+
+def num_threads() -> int:
+    """Threads that a call made here and now may use."""
+    return pycnn_num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Threads that any call may use, from the next call on."""
+    pycnn_set_num_threads(n)
+
+
+def set_local_threads(n: int) -> int:
+    """Limit for calls of this Python thread (0: none); returns the old one."""
+    return pycnn_set_local_threads(n)
+
+
+def cached_bytes() -> int:
+    """Bytes kept for the next output or workspace."""
+    return pycnn_cached_bytes()
+
+
+def empty_cache() -> None:
+    """Give the kept memory back to the system."""
+    pycnn_empty_cache()
+
+
+def set_cache_limit(n: int) -> None:
+    """Most bytes to keep."""
+    pycnn_set_cache_limit(n)
+
+
+def set_poison(on: bool) -> None:
+    """For tests: fill recycled memory with NaN before use."""
+    pycnn_set_poison(on)
+
+
+def fail_after(n: int) -> None:
+    """For tests: let the n-th allocation from now fail; 0 never."""
+    pycnn_fail_after(n)
+
+
+cdef class Block:
+    """A recycled piece of memory, writable through the buffer protocol; goes back to the allocator with its last view."""
+
+    cdef void* memory
+    cdef Py_ssize_t size
+
+    def __cinit__(self, Py_ssize_t size):
+        self.memory = pycnn_malloc(size)
+        self.size = size
+        if self.memory == NULL:
+            raise MemoryError(f"pycnn: no memory for {size} bytes")
+
+    def __dealloc__(self):
+        pycnn_free(self.memory)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.memory, self.size, 0, flags)
+
+
+# Below this NumPy's own cache of small blocks is faster than a Block, and page faults do not matter.
+cdef Py_ssize_t SMALL = 16384
+cdef object _empty = np.empty
+cdef object _ndarray = np.ndarray
+
+
+def empty(tuple shape, dtype):
+    """An uninitialised C-contiguous array in recycled memory. dtype: an np.dtype."""
+    cdef Py_ssize_t size = dtype.itemsize
+    cdef object n = math.prod(shape) * size
+    if n < SMALL:
+        return _empty(shape, dtype)
+    if n > (<size_t> -1) // 4:
+        raise MemoryError(f"pycnn: no memory for an array of shape {shape} and type {dtype}")
+    return _ndarray(shape, dtype, Block(n))

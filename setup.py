@@ -1,0 +1,100 @@
+"""Builds the extensions: Cython modules, and under `_runtime` the C sources, some once per instruction set.
+
+Environment: PYCNN_BUILD=release (default) | debug (bounds checks) | coverage (line tracing) | sanitize (ASan and UBSan).
+"""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KIND = os.environ.get("PYCNN_BUILD", "release")
+if KIND not in ("release", "debug", "coverage", "sanitize"):
+    sys.exit(f"PYCNN_BUILD: must be release, debug, coverage or sanitize, got {KIND!r}")
+
+MACHINE = platform.machine().lower()
+X86 = MACHINE in ("x86_64", "amd64")
+ARM = MACHINE in ("aarch64", "arm64")
+
+# Sources of the C floor that are compiled once, and the instruction sets with their flags (GCC and Clang, MSVC).
+COMMON = ["cpu.c", "threadpool.c", "allocator.c", "dispatch.c"]
+ISAS = {"generic": ([], [])}
+if X86:
+    ISAS["avx2"] = (["-mavx2", "-mfma"], ["/arch:AVX2"])
+    ISAS["avx512"] = (
+        ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"],
+        ["/arch:AVX512"],
+    )
+if ARM:
+    ISAS["neon"] = ([], [])
+HAVE = [(f"PYCNN_HAVE_{name.upper()}", "1") for name in ISAS if name != "generic"]
+
+# gnu11, not c11: GCC contracts a * b + c to a fused multiply-add only outside strict ISO mode.
+UNIX_FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+OPTIMISE = {"release": ["-O3", "-g0"], "debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
+OPTIMISE["sanitize"] = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+LINK = {"release": ["-Wl,-s"] if sys.platform.startswith("linux") else [], "debug": [], "coverage": []}
+LINK["sanitize"] = ["-fsanitize=address,undefined"]
+
+MODULES = sorted(path.stem for path in Path("pycnn/kernels").glob("*.pyx"))
+HEADERS = [str(path) for path in sorted(Path("csrc").glob("*.h"))]
+
+
+class BuildExt(build_ext):
+    """Compiles the C floor into `_runtime`, each instruction set with flags of its own."""
+
+    def build_extension(self, ext):
+        msvc = self.compiler.compiler_type == "msvc"
+        ext.extra_compile_args = ["/O2"] if msvc else UNIX_FLAGS + OPTIMISE[KIND] + ["-Wno-unreachable-code"]
+        ext.extra_link_args = [] if msvc else LINK[KIND]
+        if ext.name.endswith("._runtime"):
+            ext.extra_objects = self._compile_c_floor(ext.extra_compile_args, msvc)
+        super().build_extension(ext)
+
+    def _compile_c_floor(self, flags, msvc):
+        def compile_one(name, extra):
+            return self.compiler.compile(
+                [f"csrc/{name}"],
+                output_dir=self.build_temp,
+                macros=HAVE,
+                include_dirs=["csrc"],
+                extra_postargs=flags + extra,
+                depends=HEADERS,
+            )
+
+        objects = [o for name in COMMON for o in compile_one(name, [])]
+        for isa, (unix, windows) in ISAS.items():
+            objects += compile_one(f"isa_{isa}.c", windows if msvc else unix)
+        return objects
+
+
+directives = {
+    "language_level": 3,
+    "boundscheck": KIND == "debug",
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": True,
+    "freethreading_compatible": True,
+    "linetrace": KIND == "coverage",
+}
+macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if KIND == "coverage" else []
+extensions = [
+    Extension(
+        f"pycnn.kernels.{name}",
+        [f"pycnn/kernels/{name}.pyx"],
+        include_dirs=["csrc"],
+        define_macros=macros + HAVE,
+        depends=HEADERS,
+    )
+    for name in MODULES
+]
+
+setup(
+    ext_modules=cythonize(extensions, compiler_directives=directives),
+    cmdclass={"build_ext": BuildExt},
+)
