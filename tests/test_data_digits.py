@@ -47,7 +47,7 @@ def test_digits_cannot_be_changed_by_a_caller() -> None:
 
 
 def test_attribution_is_installed_beside_the_file() -> None:
-    text = (resources.files("pycnn.data") / "digits.txt").read_text(encoding="utf-8")
+    text = (resources.files("pycnn.data") / "ATTRIBUTION.txt").read_text(encoding="utf-8")
     for words in ("Alpaydin", "Kaynak", "1998", "10.24432/C50P49", "CC BY 4.0", "Changes"):
         assert words in text
 

@@ -2,7 +2,8 @@
 
     pip install scikit-learn && python tools/make_digits.py
 
-The images keep their order and their values 0..16; only the container changes (see digits.txt beside it).
+The images keep their order and their values 0..16; only the container changes. ATTRIBUTION.txt lies
+beside it.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ TARGET = Path(__file__).resolve().parent.parent / "pycnn" / "data" / "digits.npz
 
 
 def main() -> None:
+    """Write the file."""
     images, labels = load_digits(return_X_y=True)
     x = images.reshape(-1, 8, 8).astype(np.uint8)
     if len(x) != 1797 or x.max() != 16 or not np.array_equal(x.reshape(len(x), 64), images):

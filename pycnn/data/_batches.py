@@ -83,7 +83,7 @@ def normalize(
 
 
 def keep(x: Images, rng: np.random.Generator) -> Images:
-    """The images as they are."""
+    """Leave the images as they are."""
     return x
 
 

@@ -137,7 +137,7 @@ def held_back(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def split(x: Images, y: Labels, classes: tuple[str, ...], name: str) -> Dataset:
-    """A Dataset whose test part is the held-back fifth of `x` and `y`."""
+    """Make a Dataset whose test part is the held-back fifth of `x` and `y`."""
     test = held_back(y)
     if not test.any():
         raise ValueError("no class has two images, so no test part can be held back")

@@ -11,7 +11,7 @@ from pycnn.io import load
 
 @functools.lru_cache(maxsize=1)
 def digits() -> Dataset:
-    """The bundled handwritten digits: 1,797 grey images of 8x8 pixels, 1,442 to train and 355 to test.
+    """Load the bundled handwritten digits: 1,797 grey images of 8x8 pixels, 1,442 to train and 355 to test.
 
     The test fifth is every fifth image of each digit, in the order of the set (see `held_back`): the same at
     every run, and each digit is in it in proportion. The arrays are read-only and shared by all callers.
@@ -25,7 +25,7 @@ def digits() -> Dataset:
     Notes
     -----
     E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository,
-    1998, doi 10.24432/C50P49, CC BY 4.0; the attribution lies beside the file as ``digits.txt``.
+    1998, doi 10.24432/C50P49, CC BY 4.0; the attribution lies beside the file as ``ATTRIBUTION.txt``.
 
     Examples
     --------

@@ -63,7 +63,7 @@ def atomic_write(path: Path, mode: Literal["w"]) -> contextlib.AbstractContextMa
 def atomic_write(
     path: Path, mode: Literal["wb", "w"] = "wb"
 ) -> contextlib.AbstractContextManager[BinaryIO] | contextlib.AbstractContextManager[TextIO]:
-    """Open a file whose content replaces `path` when the ``with`` block ends well.
+    r"""Open a file whose content replaces `path` when the ``with`` block ends well.
 
     The bytes go to a hidden file ``.pycnn-*.tmp`` in the same directory, which is flushed to the disk and
     then renamed over `path`, after which the directory is flushed too. Whoever opens `path`, at any moment
@@ -94,9 +94,9 @@ def atomic_write(
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "history.csv")
     >>> with atomic_write(path, "w") as file:
-    ...     _ = file.write("epoch,loss\\n")
+    ...     _ = file.write("epoch,loss\n")
     >>> open(path).read()
-    'epoch,loss\\n'
+    'epoch,loss\n'
     """
     if mode not in ("wb", "w"):
         raise ValueError(f"atomic_write: mode must be 'wb' or 'w', got {mode!r}")
@@ -156,7 +156,7 @@ def _permissions(target: str) -> int | None:
 
 
 def _create_beside(target: str, permissions: int | None) -> tuple[int, str]:
-    """A new empty file in the directory of `target`; a fresh one gets what the umask leaves of rw-rw-rw-."""
+    """Create an empty file in the directory of `target`; a fresh one gets what the umask leaves of rw-rw-rw-."""
     temp = os.path.join(os.path.dirname(target), f".pycnn-{secrets.token_hex(8)}.tmp")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
     try:

@@ -144,14 +144,14 @@ class _opened:
 
 
 def _damage(what: str, error: BaseException) -> BaseException:
-    """A ValueError, but an error of the disk stays what it is (a damaged offset shows as EINVAL)."""
+    """Make a ValueError, but an error of the disk stays what it is (a damaged offset shows as EINVAL)."""
     if isinstance(error, OSError) and error.errno != errno.EINVAL:
         return error
     return ValueError(f"{what}: {error}")
 
 
 def _members(archive: zipfile.ZipFile, file: BinaryIO) -> dict[str, zipfile.ZipInfo]:
-    """The members by array name, after every check that needs no decompression."""
+    """Index the members by array name, after every check that needs no decompression."""
     infos = archive.infolist()
     if len(infos) > _MAX_MEMBERS:
         raise ValueError(f"at most {_MAX_MEMBERS} arrays, got {len(infos)}")

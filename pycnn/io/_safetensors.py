@@ -33,7 +33,7 @@ def _package(name: str) -> Any:
 
 
 def dump(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file that holds `arrays` (C-contiguous, little-endian) and `metadata`."""
+    """Give the bytes of a file that holds `arrays` (C-contiguous, little-endian) and `metadata`."""
     blob: bytes = _package("safetensors.numpy").save(dict(arrays))
     if not metadata:
         return blob
@@ -47,7 +47,7 @@ def dump(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) ->
 
 
 def parse(blob: bytes) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a file, in the order of their names in the header."""
+    """Give the arrays of a file, in the order of their names in the header."""
     if len(blob) < 8:
         raise ValueError("the file is empty" if not blob else f"truncated: {len(blob)} bytes, at least 8")
     length = _header_length(blob[:8], len(blob))
@@ -61,7 +61,7 @@ def parse(blob: bytes) -> dict[str, npt.NDArray[Any]]:
 
 
 def parse_metadata(file: BinaryIO) -> dict[str, str]:
-    """The notes of a file; only the header is read."""
+    """Give the notes of a file; only the header is read."""
     size = file.seek(0, 2)
     file.seek(0)
     start = file.read(8)
@@ -87,7 +87,7 @@ Entry = tuple[str, tuple[int, ...], int, int]
 
 
 def _parse_header(data: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
-    """The entries by name as (type, shape, begin, end), and the metadata."""
+    """Give the entries by name as (type, shape, begin, end), and the metadata."""
     if not data.startswith(b"{"):
         raise ValueError("header must begin with '{'")
     header = parse_json("header", data)
@@ -118,7 +118,7 @@ def _sizes(value: Any) -> bool:
 
 
 def _check_layout(entries: Mapping[str, Entry], size: int) -> None:
-    """The tensors must cover the data exactly: no overlap, no hole, nothing behind them."""
+    """Insist that the tensors cover the data exactly: no overlap, no hole, nothing behind them."""
     position = 0
     for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
         if begin != position:
