@@ -12,5 +12,17 @@
 from pycnn.data._batches import AUGMENTATIONS, batches, channel_stats, normalize
 from pycnn.data._dataset import Dataset, held_back
 from pycnn.data._digits import digits
+from pycnn.data._images import read_image
+from pycnn.data._load import load
 
-__all__ = ["AUGMENTATIONS", "Dataset", "batches", "channel_stats", "digits", "held_back", "normalize"]
+__all__ = [
+    "AUGMENTATIONS",
+    "Dataset",
+    "batches",
+    "channel_stats",
+    "digits",
+    "held_back",
+    "load",
+    "normalize",
+    "read_image",
+]

@@ -156,7 +156,7 @@ def _permissions(target: str) -> int | None:
 
 
 def _create_beside(target: str, permissions: int | None) -> tuple[int, str]:
-    """Create an empty file in the directory of `target`; a fresh one gets what the umask leaves of rw-rw-rw-."""
+    """Create a file in the directory of `target`; a fresh one gets what the umask leaves of rw-rw-rw-."""
     temp = os.path.join(os.path.dirname(target), f".pycnn-{secrets.token_hex(8)}.tmp")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
     try:

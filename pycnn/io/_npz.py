@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any, BinaryIO
 
 import numpy as np
@@ -51,6 +51,11 @@ def check_name(what: str, name: str) -> None:
         raise ValueError(f"{what} must not hold a backslash, NUL, a leading '/' or a '..' part")
 
 
+def expansion_limit(size: int) -> int:
+    """Bytes to which a compressed file of `size` bytes may expand."""
+    return _FREE_EXPANSION + _EXPANSION * size
+
+
 def write(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write an uncompressed archive; the same arrays give the same bytes (no time of day in it)."""
     entries = dict(arrays)
@@ -65,18 +70,22 @@ def write(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapp
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def read(file: BinaryIO, kinds: str = "biuf", check: Check | None = None) -> Arrays:
+def read(
+    file: BinaryIO, kinds: str = "biuf", only: Collection[str] | None = None, check: Check | None = None
+) -> Arrays:
     """Read all arrays of an archive except the metadata.
 
-    `kinds` are the accepted NumPy kind letters. `check`, if given, sees ``{name: (shape, dtype)}`` before
-    any array is allocated and may raise ValueError.
+    `kinds` are the accepted NumPy kind letters; `only`, if given, the names to read of those that are there.
+    `check`, if given, sees ``{name: (shape, dtype)}`` before any array is allocated and may raise ValueError.
     """
     with _opened(file) as archive:
         members = _members(archive, file)
         members.pop(METADATA, None)
+        if only is not None:
+            members = {name: info for name, info in members.items() if name in only}
         headers = {name: _header(archive, info, kinds) for name, info in members.items()}
         if check is not None:
-            check({name: header[:2] for name, header in headers.items()})
+            check({name: (header[0], header[1]) for name, header in headers.items()})
         return {name: _array(archive, info, headers[name]) for name, info in members.items()}
 
 
@@ -169,7 +178,7 @@ def _members(archive: zipfile.ZipFile, file: BinaryIO) -> dict[str, zipfile.ZipI
         members[key] = info
         _check_sizes(name, info)
     _check_apart(infos, archive.start_dir)
-    total, limit = sum(info.file_size for info in infos), _FREE_EXPANSION + _EXPANSION * size
+    total, limit = sum(info.file_size for info in infos), expansion_limit(size)
     if total > limit:
         raise ValueError(f"expands to {total} bytes, at most {limit} for an archive of {size} bytes")
     return members

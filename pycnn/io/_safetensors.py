@@ -53,8 +53,9 @@ def parse(blob: bytes) -> dict[str, npt.NDArray[Any]]:
     length = _header_length(blob[:8], len(blob))
     entries, _ = _parse_header(blob[8 : 8 + length])
     _check_layout(entries, len(blob) - 8 - length)
+    package = _package("safetensors")
     try:
-        tensors = dict(_package("safetensors").deserialize(blob))
+        tensors = dict(package.deserialize(blob))
     except Exception as error:  # the package's own error type derives from Exception alone
         raise ValueError(f"refused by safetensors: {error}") from error
     return {name: _array(*entry[:2], tensors[name]["data"]) for name, entry in entries.items()}
