@@ -31,7 +31,7 @@ def relu(x: Array, *, out: Array | None = None) -> Array:
 
 
 def relu_backward(grad_output: Array, x: Array, *, out: Array | None = None) -> Array:
-    """The delta where x > 0 or NaN, 0 elsewhere (also at 0).
+    """Pass the delta where x > 0 or NaN, 0 elsewhere (also at 0).
 
     >>> relu_backward(np.array([5.0, 5.0]), np.array([-2.0, 3.0]))
     array([0., 5.])
@@ -41,7 +41,7 @@ def relu_backward(grad_output: Array, x: Array, *, out: Array | None = None) -> 
 
 
 def leaky_relu(x: Array, negative_slope: float = 0.01, *, out: Array | None = None) -> Array:
-    """x where x > 0, negative_slope * x elsewhere.
+    """Keep x where it is positive, negative_slope * x elsewhere.
 
     >>> leaky_relu(np.array([-2.0, 3.0]), 0.5)
     array([-1.,  3.])
@@ -52,7 +52,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01, *, out: Array | None = No
 def leaky_relu_backward(
     grad_output: Array, x: Array, negative_slope: float = 0.01, *, out: Array | None = None
 ) -> Array:
-    """The delta where x > 0, negative_slope times it elsewhere."""
+    """Pass the delta where x > 0, negative_slope times it elsewhere."""
     return _each_backward(grad_output, x, lambda v: np.where(v > 0, 1.0, negative_slope), out)
 
 
@@ -72,7 +72,7 @@ def sigmoid(x: Array, *, out: Array | None = None) -> Array:
 
 
 def sigmoid_backward(grad_output: Array, x: Array, *, out: Array | None = None) -> Array:
-    """s'(x) = s(x) * s(-x)."""
+    """Multiply the delta by s(x) * s(-x), s the sigmoid."""
     return _each_backward(grad_output, x, lambda v: _logistic(v) * _logistic(-v), out)
 
 
@@ -91,7 +91,7 @@ def tanh_backward(grad_output: Array, x: Array, *, out: Array | None = None) -> 
 
 
 def silu(x: Array, *, out: Array | None = None) -> Array:
-    """x * sigmoid(x).
+    """Sigmoid-weighted x: x * sigmoid(x).
 
     >>> silu(np.array([0.0]))
     array([0.])
@@ -109,7 +109,7 @@ def _gelu_inner(v: Array) -> Array:
 
 
 def gelu(x: Array, approximate: str = "none", *, out: Array | None = None) -> Array:
-    """x * Phi(x), Phi the normal distribution function; "tanh" replaces it by an approximation.
+    """Gaussian-weighted x: x * Phi(x), Phi the normal distribution function or its "tanh" approximation.
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
 
@@ -143,7 +143,7 @@ def gelu_backward(
 
 
 def hardswish(x: Array, *, out: Array | None = None) -> Array:
-    """x * min(max(x + 3, 0), 6) / 6.
+    """Sigmoid-weighted x made of straight lines: x * min(max(x + 3, 0), 6) / 6.
 
     >>> hardswish(np.array([-4.0, 0.0, 3.0]))
     array([-0.,  0.,  3.])
@@ -159,7 +159,7 @@ def hardswish_backward(grad_output: Array, x: Array, *, out: Array | None = None
 
 
 def softmax(x: Array, dim: int = -1, *, out: Array | None = None) -> Array:
-    """exp(x) divided by its sum over `dim`.
+    """Exponentials divided by their sum over `dim`.
 
     The maximum is taken off first, which changes nothing but overflow.
 
@@ -175,13 +175,13 @@ def softmax(x: Array, dim: int = -1, *, out: Array | None = None) -> Array:
 
 
 def softmax_backward(grad_output: Array, output: Array, dim: int = -1, *, out: Array | None = None) -> Array:
-    """y * (delta - sum(delta * y)) with y the forward result."""
+    """Gradient y * (delta - sum(delta * y)) with y the forward result."""
     y, delta = np.asarray(output, dtype=np.float64), np.asarray(grad_output, dtype=np.float64)
     return finish(y * (delta - (delta * y).sum(axis=dim, keepdims=True)), output.dtype, out)
 
 
 def log_softmax(x: Array, dim: int = -1, *, out: Array | None = None) -> Array:
-    """x - log(sum(exp(x))) over `dim`.
+    """Logarithm of `softmax`: x - log(sum(exp(x))) over `dim`.
 
     >>> log_softmax(np.array([0.0, 0.0])).round(3)
     array([-0.693, -0.693])
@@ -197,7 +197,7 @@ def log_softmax(x: Array, dim: int = -1, *, out: Array | None = None) -> Array:
 def log_softmax_backward(
     grad_output: Array, output: Array, dim: int = -1, *, out: Array | None = None
 ) -> Array:
-    """delta - softmax * sum(delta); the softmax is exp of the forward result."""
+    """Gradient delta - softmax * sum(delta); the softmax is exp of the forward result."""
     delta = np.asarray(grad_output, dtype=np.float64)
     probability = np.exp(np.asarray(output, dtype=np.float64))
     return finish(delta - probability * delta.sum(axis=dim, keepdims=True), output.dtype, out)

@@ -79,7 +79,7 @@ def pads_per_axis(
 
 
 def same_pads(name: str, size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Padding that gives ceil(size / stride) windows; an odd cell goes to the end ("same") or the start."""
+    """Pad for ceil(size / stride) windows; an odd cell goes to the end ("same") or the start."""
     windows = -(-size // stride)
     total = max((windows - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
     less, more = total // 2, total - total // 2
@@ -87,7 +87,7 @@ def same_pads(name: str, size: int, kernel: int, stride: int, dilation: int) -> 
 
 
 def window_count(size: int, span: int, stride: int, pads: tuple[int, int], ceil_mode: bool) -> int:
-    """Number of windows of `span` cells that fit; `ceil_mode` allows a last one that hangs over the end.
+    """Count the windows of `span` cells that fit; `ceil_mode` allows a last one that hangs over the end.
 
     The overhanging window must start inside the image or its left padding; one that would start in the right
     padding is dropped.

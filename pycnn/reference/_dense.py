@@ -9,7 +9,7 @@ from ._convolution import NEEDS, Gradients, Outs
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None, *, out: Array | None = None) -> Array:
-    """y = x W^T + b for x (..., in), weight (out, in), bias (out,).
+    """Fully connected layer y = x W^T + b for x (..., in), weight (out, in), bias (out,).
 
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([0.5]))
     array([[11.5]])
@@ -85,7 +85,7 @@ def batch_norm(
     data_format: str = "NCHW",
     out: Array | None = None,
 ) -> Array | tuple[Array, Array, Array]:
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, channel by channel.
+    """Normalise each channel: y = (x - mean) / sqrt(var + eps) * weight + bias.
 
     In training, mean and (biased) variance are the batch's, and the running ones move towards them by
     `momentum` in place, with the unbiased variance; otherwise the running ones are used. `return_stats` adds
@@ -266,7 +266,7 @@ def dropout(
 
 
 def dropout_backward(grad_output: Array, mask: Array, p: float = 0.5, *, out: Array | None = None) -> Array:
-    """The delta of a kept value, scaled like the value; 0 elsewhere.
+    """Scale the delta of each kept value like the value; 0 elsewhere.
 
     >>> dropout_backward(np.array([1.0, 1.0]), np.array([True, False]))
     array([2., 0.])

@@ -148,7 +148,7 @@ def _unpooled_size(
 def _unpool_places(
     indices: Array, kernel_size: Size, stride: Size | None, padding: Padding, size: tuple[int, ...]
 ) -> Array:
-    """Checked places in the flattened output."""
+    """Places in the flattened output, checked."""
     place = indices
     if indices.dtype == np.uint8:
         place = _compact_to_plane(indices, windows_over(size, kernel_size, stride, padding, 1, pooling=True))
