@@ -278,3 +278,33 @@ def needs(fn: str, value: Any) -> tuple[bool, bool, bool]:
     if isinstance(value, str) or not all(isinstance(v, str) and v in NEEDS for v in value):
         raise ValueError(f"{fn}: needs must be a tuple of {', '.join(map(repr, NEEDS))}, got {value!r}")
     return "input" in value, "weight" in value, "bias" in value
+
+
+Made = tuple[Array | None, Array | None]
+
+
+def gradient_outputs(
+    fn: str,
+    out: Any,
+    wanted: Any,
+    shapes: Sequence[tuple[int, ...]],
+    dtype: np.dtype[Any],
+    inputs: Sequence[Array],
+) -> tuple[Made, Made, Made]:
+    """Return what `output` gives for the gradients of input, weight and bias; (None, None) for one not in `wanted`."""
+    want = needs(fn, wanted)
+    if out is None:
+        out = (None, None, None)
+    elif not isinstance(out, (tuple, list)) or len(out) != 3:
+        raise ValueError(f"{fn}: out must be three arrays (or None) for input, weight and bias, got {out!r}")
+    first, second, third = (
+        output(fn, o, shape, dtype, inputs, f"out[{i}]") if wanted_one else (None, None)
+        for i, (o, shape, wanted_one) in enumerate(zip(out, shapes, want))
+    )
+    return first, second, third
+
+
+def finish_gradients(made: tuple[Made, Made, Made]) -> tuple[Array | None, Array | None, Array | None]:
+    """Apply `finish` to each gradient."""
+    first, second, third = (None if a is None else finish(a, target) for a, target in made)
+    return first, second, third

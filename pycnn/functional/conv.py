@@ -1,0 +1,440 @@
+"""Convolution in one, two and three dimensions, its gradients, and transposed convolution."""
+
+from typing import Any, NamedTuple
+
+from pycnn.functional import _args
+from pycnn.functional._args import NEEDS, Array
+from pycnn.functional._conv import as_volume, bias_array, bias_gradient, three, weight_gradient, weight_volume
+from pycnn.kernels import conv as _kernels
+
+Grads = tuple[Array | None, Array | None, Array | None]
+
+
+class _Spec(NamedTuple):
+    """A checked convolution: x and weight as given, the rest for three spatial axes (leading ones of size 1)."""
+
+    x: Array
+    weight: Array
+    order: tuple[int, ...]  # axes (N, C, *spatial) of x
+    out_shape: tuple[int, ...]  # (N, F, *spatial)
+    stride: tuple[int, ...]
+    pad: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
+def _check(
+    fn: str,
+    dims: int,
+    x: Any,
+    weight: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    data_format: Any,
+) -> _Spec:
+    order = _args.axes(fn, data_format, dims)
+    x = _args.float_array(fn, "x", x)
+    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    _args.check_ndim(fn, "x", x, dims + 2)
+    _args.check_ndim(fn, "weight", weight, dims + 2)
+    stride = _args.per_axis(fn, "stride", stride, dims)
+    dilation = _args.per_axis(fn, "dilation", dilation, dims)
+    groups = _args.index(fn, "groups", groups, 1)
+    n, channels, *sizes = (x.shape[a] for a in order)
+    filters, per_group, *kernel = weight.shape
+    if min(kernel) < 1:
+        raise ValueError(f"{fn}: every kernel size of weight must be >= 1, got shape {weight.shape}")
+    if channels % groups or filters % groups:
+        raise ValueError(
+            f"{fn}: groups must divide the channels of x and the filters of weight, got groups {groups}"
+            f" for x {x.shape} and weight {weight.shape}"
+        )
+    if per_group * groups != channels:
+        raise ValueError(
+            f"{fn}: weight must have channels / groups = {channels // groups} on axis 1,"
+            f" got weight {weight.shape} for x {x.shape} and groups {groups}"
+        )
+    pad = _args.pads(fn, padding, sizes, kernel, stride, dilation)
+    out = _args.output_size(fn, sizes, kernel, stride, pad, dilation)
+    before = tuple(p[0] for p in pad)
+    return _Spec(
+        x, weight, order, (n, filters, *out), three(stride, 1), three(before, 0), three(dilation, 1), groups
+    )
+
+
+def _forward(
+    fn: str,
+    dims: int,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    data_format: Any,
+    out: Array | None,
+) -> Array:
+    s = _check(fn, dims, x, weight, stride, padding, dilation, groups, data_format)
+    b = bias_array(fn, bias, s.weight.shape[0], s.x.dtype)
+    shape = _args.in_format(s.out_shape, s.order)
+    inputs = (s.x, s.weight) if b is None else (s.x, s.weight, b)
+    y, target = _args.output(fn, out, shape, s.x.dtype, inputs)
+    if y.size:
+        _kernels.conv_forward(
+            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), s.stride, s.pad, s.dilation, s.groups
+        )
+    return _args.finish(y, target)
+
+
+def _check_grad(fn: str, grad_output: Any, s: _Spec) -> Array:
+    dy = _args.float_array(fn, "grad_output", grad_output, s.x.dtype)
+    _args.check_shape(fn, "grad_output", dy, _args.in_format(s.out_shape, s.order))
+    return dy
+
+
+def _backward(
+    fn: str,
+    dims: int,
+    grad_output: Any,
+    x: Any,
+    weight: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    data_format: Any,
+    needs: Any,
+    out: Any,
+) -> Grads:
+    s = _check(fn, dims, x, weight, stride, padding, dilation, groups, data_format)
+    dy = _check_grad(fn, grad_output, s)
+    shapes = (s.x.shape, s.weight.shape, s.weight.shape[:1])
+    made = _args.gradient_outputs(fn, out, needs, shapes, s.x.dtype, (dy, s.x, s.weight))
+    (dx, _), (dw, _), (db, _) = made
+    dy_view = as_volume(dy, s.order)
+    if dx is not None and dx.size:
+        if s.weight.size:
+            _kernels.conv_backward_input(
+                dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), s.stride, s.pad, s.dilation, s.groups
+            )
+        else:
+            dx[...] = 0
+    if dw is not None:
+        weight_gradient(as_volume(s.x, s.order), dy_view, dw, s.stride, s.pad, s.dilation, s.groups)
+    if db is not None:
+        bias_gradient(dy_view, db)
+    return _args.finish_gradients(made)
+
+
+def conv1d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    data_format: str = "NCL",
+    out: Array | None = None,
+) -> Array:
+    """Correlate a batch of signals with a set of filters: `conv2d` over one spatial axis.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, L)
+        float32 or float64; in the order of `data_format`.
+    weight : ndarray, shape (F, C/groups, K)
+        The dtype of `x`.
+    bias, stride, padding, dilation, groups, out
+        As in `conv2d`, for one axis.
+    data_format : {"NCL", "NLC", "LCN"}
+        Order of the axes of `x` and of the result.
+
+    Returns
+    -------
+    ndarray, shape (N, F, OL)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[-1.0, 1.0]]]))
+    array([[[1., 2.]]])
+    """
+    return _forward("conv1d", 1, x, weight, bias, stride, padding, dilation, groups, data_format, out)
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    data_format: str = "NCHW",
+    out: Array | None = None,
+) -> Array:
+    """Correlate a batch of images with a set of filters.
+
+    ``y[n, f, i, j] = bias[f] + sum(x[n, c, i*s + k*d - p, j*s + l*d - p] * weight[f, c, k, l])`` over the channels c
+    of the filter's group and the kernel's cells k, l, with s the stride, d the dilation and p the padding (Dumoulin and
+    Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285).
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+        float32 or float64, any strides; in the order of `data_format`.
+    weight : ndarray, shape (F, C/groups, KH, KW)
+        The dtype of `x`; this order for every `data_format`.
+    bias : ndarray, shape (F,), optional
+    stride, dilation : int or pair of int
+        At least 1.
+    padding : int, pair, ((top, bottom), (left, right)), "valid", "same" or "same_lower"
+        Zeros around the input. "same" gives ceil(H / stride) rows, an odd zero at the end (ONNX's SAME_UPPER), also
+        with a stride; "same_lower" puts it at the beginning.
+    groups : int
+        Divides C and F; filters of a group see the channels of that group.
+    data_format : {"NCHW", "NHWC", "HWCN"}
+        Order of the axes of `x` and of the result.
+    out : ndarray, optional
+        Where to write the result: its shape and dtype, any strides.
+
+    Returns
+    -------
+    ndarray, shape (N, F, OH, OW), dtype of `x`
+        OH = floor((H + top + bottom - dilation * (KH - 1) - 1) / stride) + 1.
+
+    Raises
+    ------
+    TypeError
+        If an array is not float32 or float64, dtypes differ, or a hyperparameter is not an integer.
+    ValueError
+        If shapes or hyperparameters do not fit together.
+    MemoryError
+        If there is no memory for the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> F.conv2d(x, np.ones((1, 1, 2, 2)))
+    array([[[[ 8., 12.],
+             [20., 24.]]]])
+    """
+    return _forward("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, data_format, out)
+
+
+def conv3d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    data_format: str = "NCDHW",
+    out: Array | None = None,
+) -> Array:
+    """Correlate a batch of volumes with a set of filters: `conv2d` over three spatial axes.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, D, H, W)
+        float32 or float64; in the order of `data_format`.
+    weight : ndarray, shape (F, C/groups, KD, KH, KW)
+        The dtype of `x`.
+    bias, stride, padding, dilation, groups, out
+        As in `conv2d`, for three axes.
+    data_format : {"NCDHW", "NDHWC", "DHWCN"}
+        Order of the axes of `x` and of the result.
+
+    Returns
+    -------
+    ndarray, shape (N, F, OD, OH, OW)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> F.conv3d(np.ones((1, 2, 3, 3, 3)), np.ones((1, 2, 3, 3, 3))).item()
+    54.0
+    """
+    return _forward("conv3d", 3, x, weight, bias, stride, padding, dilation, groups, data_format, out)
+
+
+def conv1d_backward(
+    grad_output: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    data_format: str = "NCL",
+    needs: tuple[str, ...] = NEEDS,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> Grads:
+    """Return the gradients of `conv1d` for input, weight and bias: `conv2d_backward` over one axis.
+
+    Parameters
+    ----------
+    grad_output : ndarray, shape (N, F, OL)
+    x : ndarray, shape (N, C, L)
+    weight : ndarray, shape (F, C/groups, K)
+    stride, padding, dilation, groups, data_format
+        Those of the forward call.
+    needs, out
+        As in `conv2d_backward`.
+
+    Returns
+    -------
+    (dx, dweight, dbias) : tuple of ndarray
+        None in the place of what `needs` leaves out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> F.conv1d_backward(np.ones((1, 1, 2)), np.array([[[1.0, 2.0, 4.0]]]), np.array([[[-1.0, 1.0]]]))[0]
+    array([[[-1.,  0.,  1.]]])
+    """
+    return _backward(
+        "conv1d_backward", 1, grad_output, x, weight, stride, padding, dilation, groups, data_format, needs, out
+    )
+
+
+def conv2d_backward(
+    grad_output: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    data_format: str = "NCHW",
+    needs: tuple[str, ...] = NEEDS,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> Grads:
+    """Return the gradients of `conv2d` for input, weight and bias.
+
+    dx is the correlation of the padded deltas with the kernel turned by 180 degrees, dweight the correlation of the
+    input with the deltas, dbias the sum of the deltas (LeCun et al., "Gradient-based learning applied to document
+    recognition", Proc. IEEE 86, 1998; docs/backprop.md derives them).
+
+    Parameters
+    ----------
+    grad_output : ndarray, shape (N, F, OH, OW)
+        Gradient of the loss for the result of `conv2d`; in the order of `data_format`.
+    x : ndarray, shape (N, C, H, W)
+    weight : ndarray, shape (F, C/groups, KH, KW)
+    stride, padding, dilation, groups, data_format
+        Those of the forward call.
+    needs : tuple of {"input", "weight", "bias"}
+        The gradients to compute.
+    out : tuple of three arrays or None, optional
+        Where to write dx, dweight and dbias.
+
+    Returns
+    -------
+    (dx, dweight, dbias) : tuple of ndarray
+        Shapes of `x`, `weight` and (F,); None in the place of what `needs` leaves out.
+
+    Raises
+    ------
+    TypeError
+        If an array is not float32 or float64 or dtypes differ.
+    ValueError
+        If `grad_output` has another shape than the forward result, or as `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> x, w = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
+    >>> dx, dw, db = F.conv2d_backward(np.ones((1, 1, 2, 2)), x, w)
+    >>> dx[0, 0]
+    array([[ 1.,  3.,  2.],
+           [ 4., 10.,  6.],
+           [ 3.,  7.,  4.]])
+    >>> dw[0, 0]
+    array([[ 8., 12.],
+           [20., 24.]])
+    >>> db
+    array([4.])
+    """
+    return _backward(
+        "conv2d_backward", 2, grad_output, x, weight, stride, padding, dilation, groups, data_format, needs, out
+    )
+
+
+def conv3d_backward(
+    grad_output: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    data_format: str = "NCDHW",
+    needs: tuple[str, ...] = NEEDS,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> Grads:
+    """Return the gradients of `conv3d` for input, weight and bias: `conv2d_backward` over three axes.
+
+    Parameters
+    ----------
+    grad_output : ndarray, shape (N, F, OD, OH, OW)
+    x : ndarray, shape (N, C, D, H, W)
+    weight : ndarray, shape (F, C/groups, KD, KH, KW)
+    stride, padding, dilation, groups, data_format
+        Those of the forward call.
+    needs, out
+        As in `conv2d_backward`.
+
+    Returns
+    -------
+    (dx, dweight, dbias) : tuple of ndarray
+        None in the place of what `needs` leaves out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> one = np.ones((1, 1, 2, 2, 2))
+    >>> F.conv3d_backward(np.ones((1, 1, 1, 1, 1)), one, one)[1].sum().item()
+    8.0
+    """
+    return _backward(
+        "conv3d_backward", 3, grad_output, x, weight, stride, padding, dilation, groups, data_format, needs, out
+    )

@@ -1,0 +1,214 @@
+"""Transposed convolution: the convolution's gradient for its input, as a layer."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pycnn.functional import _args
+from pycnn.functional._args import NEEDS, Array
+from pycnn.functional._conv import as_volume, bias_array, bias_gradient, three, weight_gradient, weight_volume
+from pycnn.kernels import conv as _kernels
+
+
+class _Spec(NamedTuple):
+    """A checked transposed convolution; stride, pad and dilation for three spatial axes."""
+
+    x: Array
+    weight: Array
+    order: tuple[int, ...]  # axes (N, C, H, W) of x
+    out_shape: tuple[int, ...]  # (N, F, OH, OW)
+    stride: tuple[int, ...]
+    pad: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
+def _pads(
+    fn: str, padding: Any, kernel: list[int], stride: tuple[int, ...], dilation: tuple[int, ...], extra: tuple[int, ...]
+) -> tuple[tuple[int, int], ...]:
+    """Return the (before, after) that the result loses; the named ones make it stride times the input (ONNX)."""
+    if padding not in ("same", "same_lower"):
+        ones = (1,) * len(kernel)
+        return _args.pads(fn, padding, ones, ones, ones, ones)
+    pad = []
+    for k, s, d, e in zip(kernel, stride, dilation, extra):
+        total = max(d * (k - 1) + 1 + e - s, 0)
+        small, large = total // 2, total - total // 2
+        pad.append((small, large) if padding == "same" else (large, small))
+    return tuple(pad)
+
+
+def _check(
+    fn: str,
+    x: Any,
+    weight: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+    data_format: Any,
+) -> _Spec:
+    order = _args.axes(fn, data_format, 2)
+    x = _args.float_array(fn, "x", x)
+    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    _args.check_ndim(fn, "x", x, 4)
+    _args.check_ndim(fn, "weight", weight, 4)
+    stride = _args.per_axis(fn, "stride", stride, 2)
+    dilation = _args.per_axis(fn, "dilation", dilation, 2)
+    extra = _args.per_axis(fn, "output_padding", output_padding, 2, low=0)
+    groups = _args.index(fn, "groups", groups, 1)
+    n, channels, *sizes = (x.shape[a] for a in order)
+    rows, per_group, *kernel = weight.shape
+    if min(kernel) < 1 or min(sizes) < 1:
+        raise ValueError(f"{fn}: every spatial size of x and weight must be >= 1, got x {x.shape}, weight {weight.shape}")
+    if rows != channels or channels % groups:
+        raise ValueError(
+            f"{fn}: weight must have the channels of x on axis 0 and groups must divide them,"
+            f" got weight {weight.shape} for x {x.shape} and groups {groups}"
+        )
+    for e, s, d in zip(extra, stride, dilation):
+        if e >= max(s, d):
+            raise ValueError(f"{fn}: output_padding must be smaller than stride or dilation, got {e}")
+    pad = _pads(fn, padding, kernel, stride, dilation, extra)
+    out = []
+    for size, k, s, d, e, (before, after) in zip(sizes, kernel, stride, dilation, extra, pad):
+        out.append((size - 1) * s + d * (k - 1) + 1 + e - before - after)
+        if out[-1] < 1:
+            raise ValueError(f"{fn}: padding {padding!r} leaves nothing of a result of {out[-1] + before + after}")
+    before = tuple(p[0] for p in pad)
+    shape = (n, per_group * groups, *out)
+    return _Spec(x, weight, order, shape, three(stride, 1), three(before, 0), three(dilation, 1), groups)
+
+
+def conv_transpose2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    *,
+    data_format: str = "NCHW",
+    out: Array | None = None,
+) -> Array:
+    """Spread each cell of x over a window of the result: the transpose of the matrix of `conv2d`.
+
+    ``y[n, f, i*s + k*d - p, j*s + l*d - p] += x[n, c, i, j] * weight[c, f, k, l]``, plus the bias (Dumoulin and Visin,
+    arXiv:1603.07285, chapter 4).
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+        float32 or float64; in the order of `data_format`.
+    weight : ndarray, shape (C, F/groups, KH, KW)
+        The dtype of `x`.
+    bias : ndarray, shape (F,), optional
+    stride, dilation : int or pair of int
+    padding : int, pair, ((top, bottom), (left, right)), "valid", "same" or "same_lower"
+        What is cut off the result. "same" and "same_lower" make it stride * H by stride * W, as ONNX's SAME_UPPER and
+        SAME_LOWER.
+    output_padding : int or pair of int
+        Cells added at the end of the result; smaller than stride or dilation.
+    groups : int
+    data_format : {"NCHW", "NHWC", "HWCN"}
+        Order of the axes of `x` and of the result.
+    out : ndarray, optional
+        Where to write the result.
+
+    Returns
+    -------
+    ndarray, shape (N, F, OH, OW)
+        OH = (H - 1) * stride - top - bottom + dilation * (KH - 1) + output_padding + 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> x = np.array([[[[1.0, 2.0]]]])
+    >>> F.conv_transpose2d(x, np.ones((1, 1, 1, 2)), stride=2)
+    array([[[[1., 1., 2., 2.]]]])
+    """
+    fn = "conv_transpose2d"
+    s = _check(fn, x, weight, stride, padding, output_padding, groups, dilation, data_format)
+    b = bias_array(fn, bias, s.out_shape[1], s.x.dtype)
+    inputs = (s.x, s.weight) if b is None else (s.x, s.weight, b)
+    y, target = _args.output(fn, out, _args.in_format(s.out_shape, s.order), s.x.dtype, inputs)
+    if y.size and s.weight.size:
+        _kernels.conv_backward_input(
+            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), s.stride, s.pad, s.dilation, s.groups
+        )
+    elif y.size:  # no channels: nothing to spread
+        np.transpose(y, s.order)[...] = 0 if b is None else b[:, None, None]
+    return _args.finish(y, target)
+
+
+def conv_transpose2d_backward(
+    grad_output: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    *,
+    data_format: str = "NCHW",
+    needs: tuple[str, ...] = NEEDS,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Return the gradients of `conv_transpose2d`: dx is the convolution of the deltas with the weight.
+
+    Parameters
+    ----------
+    grad_output : ndarray, shape (N, F, OH, OW)
+    x : ndarray, shape (N, C, H, W)
+    weight : ndarray, shape (C, F/groups, KH, KW)
+    stride, padding, output_padding, groups, dilation, data_format
+        Those of the forward call.
+    needs, out
+        As in `conv2d_backward`.
+
+    Returns
+    -------
+    (dx, dweight, dbias) : tuple of ndarray
+        None in the place of what `needs` leaves out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import functional as F
+    >>> x, w = np.array([[[[1.0, 2.0]]]]), np.ones((1, 1, 1, 2))
+    >>> dx, dw, db = F.conv_transpose2d_backward(np.array([[[[1.0, 2.0, 3.0, 4.0]]]]), x, w, stride=(1, 2))
+    >>> dx
+    array([[[[3., 7.]]]])
+    """
+    fn = "conv_transpose2d_backward"
+    s = _check(fn, x, weight, stride, padding, output_padding, groups, dilation, data_format)
+    dy = _args.float_array(fn, "grad_output", grad_output, s.x.dtype)
+    _args.check_shape(fn, "grad_output", dy, _args.in_format(s.out_shape, s.order))
+    shapes = (s.x.shape, s.weight.shape, s.out_shape[1:2])
+    made = _args.gradient_outputs(fn, out, needs, shapes, s.x.dtype, (dy, s.x, s.weight))
+    (dx, _), (dw, _), (db, _) = made
+    dy_view, x_view = as_volume(dy, s.order), as_volume(s.x, s.order)
+    if dx is not None and dx.size:
+        _kernels.conv_forward(
+            dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), s.stride, s.pad, s.dilation, s.groups
+        )
+    if dw is not None:
+        weight_gradient(dy_view, x_view, dw, s.stride, s.pad, s.dilation, s.groups)
+    if db is not None:
+        bias_gradient(dy_view, db)
+    return _args.finish_gradients(made)

@@ -1,0 +1,316 @@
+# y[n, f, o] = b[f] + sum_{c, k} x[n, c, o * stride + k * dilation - pad] * w[f, c, k]
+# dx[n, c, i] = sum_{f, k} dy[n, f, (i + pad - k * dilation) / stride] * w[f, c, k]   where the division is exact
+#
+# Edges: taps outside x (or dy) contribute 0. Zeros inside are multiplied like any value, so inf * 0 is NaN.
+# Both are the same sum over taps (_patches.pyx); transposed convolution is the second one with a bias.
+#
+# Blocking, after Goto and van de Geijn (ACM TOMS 34, 2008), without an im2col matrix: the pixels are cut into panels as
+# wide as the register tile (48 in AVX-512 float32). A panel holds, for up to BLOCK_K (channel, tap) pairs at a time, the
+# value that each pixel reads: it stays in the L2 cache while the packed weights stream past it. Weights are packed once
+# per call, [row / MR][channel, tap][MR]. Memory beyond input and output: the packed weights and one panel per thread.
+#
+# The work is cut by shape alone and every sum runs in one order, so any number of threads gives the same bits.
+
+from cython cimport floating
+from libc.string cimport memset
+
+from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, pack_columns
+from pycnn.kernels._runtime cimport allocate, chunk_fn, num_slots, parallel_for, release
+from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows, transpose_run
+
+cdef enum:
+    BLOCK_K = 640      # (channel, tap) pairs of a panel: 640 * 48 * 4 bytes = 120 KB of L2
+    WANTED_CHUNKS = 64  # pieces of work, where there is that much: enough to balance threads that lose their core
+    GROUP_BYTES = 1 << 20  # packed weights beyond this are used for several panels each time they are read
+
+ctypedef struct Job:
+    Patches patches
+    const void* src
+    const void* w
+    const void* bias
+    void* dst
+    void* packed
+    Py_ssize_t mr, nr, vl          # of the register tile
+    Py_ssize_t row_panels, pixel_panels
+    Py_ssize_t block_channels, block_taps
+    Py_ssize_t panels_at_once      # pixel panels that share one pass over the weights
+    Py_ssize_t chunk_panels, pixel_chunks, row_chunks
+    char* scratch
+    size_t slot_bytes
+
+
+cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+# ---- packing the weights: packed[g][row panel][c * taps + t][row in panel]
+
+cdef void _pack_weight_panel(floating* tag, Job* job, Py_ssize_t index) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t g = index // job.row_panels
+    cdef Py_ssize_t m0 = index % job.row_panels * job.mr
+    cdef Py_ssize_t rows = min(job.mr, p.rows - m0)
+    cdef Py_ssize_t taps = p.taps.count
+    cdef Py_ssize_t k = p.channels * taps
+    cdef floating* out = <floating*> job.packed + index * k * job.mr
+    cdef const floating* w = <const floating*> job.w + g * p.w_group + m0 * p.w_row
+    cdef Py_ssize_t c, t, m
+    cdef bint whole = taps > 0 and p.taps.weight[taps - 1] - p.taps.weight[0] == taps - 1
+    if rows < job.mr:
+        memset(out, 0, <size_t> (k * job.mr) * sizeof(floating))
+    if whole and p.w_channel == taps:
+        transpose_run(out, job.mr, w + p.taps.weight[0], p.w_row, rows, k, 1)
+        return
+    for c in range(p.channels):
+        if whole:
+            transpose_run(out + c * taps * job.mr, job.mr, w + c * p.w_channel + p.taps.weight[0], p.w_row, rows, taps, 1)
+            continue
+        for t in range(taps):
+            for m in range(rows):
+                out[(c * taps + t) * job.mr + m] = w[c * p.w_channel + p.taps.weight[t] + m * p.w_row]
+
+
+cdef void _pack_weights_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _pack_weight_panel(<float*> NULL, <Job*> context, chunk)
+
+
+cdef void _pack_weights_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _pack_weight_panel(<double*> NULL, <Job*> context, chunk)
+
+
+# ---- one group of pixel panels times some row panels
+
+cdef void _store_tile(const Patches* p, const floating* tile, Py_ssize_t width, floating* dst, const floating* bias,
+                      Py_ssize_t rows, const Run* runs, Py_ssize_t n_runs) noexcept nogil:
+    cdef Py_ssize_t m, r
+    for m in range(rows):
+        for r in range(n_runs):
+            store_run(dst + m * p.dst_row + runs[r].dst, tile + m * width + runs[r].begin, runs[r].length,
+                      p.dst_pixel[3], bias[m] if bias != NULL else <floating> 0)
+
+
+# All of the sum for `n` panels of pixels from `first` on and the row panels r0 .. r1 - 1 of group g.
+cdef void _panels(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t first, Py_ssize_t n, Py_ssize_t r0, Py_ssize_t r1,
+                  floating* scratch) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t taps = p.taps.count
+    cdef Py_ssize_t depth = p.channels * taps
+    cdef Py_ssize_t panel_size = job.block_channels * job.block_taps * job.nr
+    cdef Py_ssize_t tile_size = job.mr * job.nr
+    cdef const floating* src = <const floating*> job.src + g * p.src_group
+    cdef floating* dst = <floating*> job.dst + g * p.dst_group
+    cdef const floating* bias = <const floating*> job.bias
+    cdef const floating* a
+    cdef floating* sums = scratch + n * panel_size  # [row panel][pixel panel][mr][width]
+    cdef floating* tile
+    cdef Run* runs = <Run*> (sums + (r1 - r0) * n * tile_size)
+    cdef Py_ssize_t n_runs[8]
+    cdef Py_ssize_t count[8]
+    cdef Py_ssize_t cb, tb, c0, c1, t0, t1, i, r, rows, vectors, k
+    for i in range(n):
+        count[i] = min(job.nr, p.pixels - (first + i) * job.nr)
+        n_runs[i] = find_runs(p, (first + i) * job.nr, count[i], runs + i * job.nr)
+    if depth == 0:
+        memset(sums, 0, <size_t> ((r1 - r0) * n * tile_size) * sizeof(floating))
+    for cb in range(_ceil_div(p.channels, job.block_channels)):
+        c0 = cb * job.block_channels
+        c1 = min(c0 + job.block_channels, p.channels)
+        for tb in range(_ceil_div(taps, job.block_taps)):
+            t0 = tb * job.block_taps
+            t1 = min(t0 + job.block_taps, taps)
+            k = (c1 - c0) * (t1 - t0)
+            for i in range(n):
+                vectors = _ceil_div(count[i], job.vl)
+                pack_columns(p, src, runs + i * job.nr, n_runs[i], c0, c1, t0, t1,
+                             scratch + i * panel_size, vectors * job.vl, count[i])
+            for r in range(r0, r1):
+                rows = min(job.mr, p.rows - r * job.mr)
+                a = <const floating*> job.packed + ((g * job.row_panels + r) * depth + c0 * taps + t0) * job.mr
+                for i in range(n):
+                    gemm_packed(rows, _ceil_div(count[i], job.vl), k, a, job.mr, scratch + i * panel_size,
+                                sums + ((r - r0) * n + i) * tile_size, c0 > 0 or t0 > 0)
+    for r in range(r0, r1):
+        rows = min(job.mr, p.rows - r * job.mr)
+        for i in range(n):
+            tile = sums + ((r - r0) * n + i) * tile_size
+            _store_tile(p, tile, _ceil_div(count[i], job.vl) * job.vl, dst + r * job.mr * p.dst_row,
+                        bias + g * p.rows + r * job.mr if bias != NULL else NULL, rows, runs + i * job.nr, n_runs[i])
+
+
+cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Py_ssize_t row_chunk = chunk % job.row_chunks
+    cdef Py_ssize_t pixel_chunk = chunk // job.row_chunks % job.pixel_chunks
+    cdef Py_ssize_t g = chunk // (job.row_chunks * job.pixel_chunks)
+    cdef Py_ssize_t r0 = row_chunk * job.row_panels // job.row_chunks
+    cdef Py_ssize_t r1 = (row_chunk + 1) * job.row_panels // job.row_chunks
+    cdef Py_ssize_t first = pixel_chunk * job.chunk_panels
+    cdef Py_ssize_t last = min(first + job.chunk_panels, job.pixel_panels)
+    while first < last:
+        _panels(tag, job, g, first, min(job.panels_at_once, last - first), r0, r1,
+                <floating*> (job.scratch + <size_t> slot * job.slot_bytes))
+        first += job.panels_at_once
+
+
+cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _chunk(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _chunk(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# ---- cutting the work and running it
+
+cdef void _plan(floating* tag, Job* job) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t taps = max(p.taps.count, 1)
+    cdef Py_ssize_t weights, wanted
+    job.vl = lanes(tag)
+    job.mr = tile_rows(tag)
+    job.nr = tile_columns(tag)
+    job.row_panels = _ceil_div(p.rows, job.mr)
+    job.pixel_panels = _ceil_div(p.pixels, job.nr)
+    job.block_taps = min(taps, BLOCK_K)
+    job.block_channels = max(1, BLOCK_K // taps)
+    if p.channels > job.block_channels:  # blocks of equal size, no thin last one
+        job.block_channels = _ceil_div(p.channels, _ceil_div(p.channels, job.block_channels))
+    else:
+        job.block_channels = max(1, p.channels)
+    weights = p.rows * p.channels * taps * sizeof(floating)
+    job.panels_at_once = 4 if weights > GROUP_BYTES else 1
+    wanted = _ceil_div(WANTED_CHUNKS, p.groups)
+    job.chunk_panels = max(1, job.pixel_panels // wanted)
+    job.chunk_panels = _ceil_div(job.chunk_panels, job.panels_at_once) * job.panels_at_once
+    job.pixel_chunks = _ceil_div(job.pixel_panels, job.chunk_panels)
+    # Few pixels, as at 7x7: cut the rows as well, and pack the panel once for each cut.
+    job.row_chunks = 1
+    if job.pixel_chunks * p.groups < 16:
+        job.row_chunks = min(_ceil_div(job.row_panels, 4), _ceil_div(16, job.pixel_chunks * p.groups))
+        job.row_chunks = max(1, job.row_chunks)
+    job.slot_bytes = <size_t> (
+        job.panels_at_once * job.block_channels * job.block_taps * job.nr
+        + _ceil_div(job.row_panels, job.row_chunks) * job.panels_at_once * job.mr * job.nr) * sizeof(floating)
+    job.slot_bytes += <size_t> (job.panels_at_once * job.nr) * sizeof(Run)
+    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef size_t packed_bytes
+    cdef Py_ssize_t chunks
+    if p.pixels == 0 or p.rows == 0:
+        return True
+    _plan(tag, job)
+    packed_bytes = <size_t> (p.groups * job.row_panels * job.mr * p.channels * p.taps.count) * sizeof(floating)
+    job.packed = allocate(packed_bytes)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    chunks = p.groups * job.pixel_chunks * job.row_chunks
+    cdef bint ok = job.packed != NULL and job.scratch != NULL
+    if ok and floating is float:
+        parallel_for(_pack_weights_f32, job, p.groups * job.row_panels)
+        parallel_for(_chunk_f32, job, chunks)
+    elif ok:
+        parallel_for(_pack_weights_f64, job, p.groups * job.row_panels)
+        parallel_for(_chunk_f64, job, chunks)
+    release(job.packed)
+    release(job.scratch)
+    return ok
+
+
+cdef void _geometry(const Py_ssize_t* shape, const Py_ssize_t* byte_steps, Py_ssize_t itemsize,
+                    Py_ssize_t* out_shape, Py_ssize_t* out_steps) noexcept nogil:
+    cdef Py_ssize_t a
+    for a in range(5):
+        out_shape[a] = shape[a]
+        out_steps[a] = byte_steps[a] // itemsize
+
+
+ctypedef struct Geometry:
+    Py_ssize_t x_shape[5]
+    Py_ssize_t x_steps[5]
+    Py_ssize_t y_shape[5]
+    Py_ssize_t y_steps[5]
+    Py_ssize_t kernel[3]
+    Py_ssize_t stride[3]
+    Py_ssize_t pad[3]
+    Py_ssize_t dilation[3]
+    Py_ssize_t groups
+
+
+cdef int _fill(Geometry* q, const floating[:, :, :, :, :] x, const floating[:, :, :, :, ::1] w,
+               const floating[:, :, :, :, :] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups) except -1:
+    cdef Py_ssize_t a
+    _geometry(x.shape, x.strides, sizeof(floating), q.x_shape, q.x_steps)
+    _geometry(y.shape, y.strides, sizeof(floating), q.y_shape, q.y_steps)
+    for a in range(3):
+        q.kernel[a] = w.shape[a + 2]
+        q.stride[a] = stride[a]
+        q.pad[a] = pad[a]
+        q.dilation[a] = dilation[a]
+    q.groups = groups
+    return 0
+
+
+def conv_forward(const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
+                 const floating[:, :, :, :, ::1] w,    # IN  (F, C/groups, KD, KH, KW)
+                 const floating[::1] bias,             # IN  (F,) or None
+                 floating[:, :, :, :, :] y,            # OUT (N, F, OD, OH, OW)
+                 tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
+    """Write the convolution of x with w, plus bias, to y. stride, pad (before) and dilation: three ints."""
+    cdef Geometry q
+    cdef Job job
+    cdef bint ok
+    _fill(&q, x, w, y, stride, pad, dilation, groups)
+    job.src = &x[0, 0, 0, 0, 0]
+    job.w = &w[0, 0, 0, 0, 0]
+    job.bias = NULL if bias is None else &bias[0]
+    job.dst = &y[0, 0, 0, 0, 0]
+    with nogil:
+        ok = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
+                             q.dilation, groups)
+        if ok:
+            ok = _run(<floating*> NULL, &job)
+        free_patches(&job.patches)
+    if not ok:
+        raise MemoryError("conv_forward: no memory for the workspace")
+
+
+cdef bint _backward_phases(floating* tag, Job* job, Geometry* q) noexcept nogil:
+    cdef Py_ssize_t phase[3]
+    cdef Py_ssize_t d, h, w, offset
+    cdef floating* dx = <floating*> job.dst
+    cdef bint ok = True
+    for d in range(min(q.stride[0], q.x_shape[2])):
+        for h in range(min(q.stride[1], q.x_shape[3])):
+            for w in range(min(q.stride[2], q.x_shape[4])):
+                phase[0] = d
+                phase[1] = h
+                phase[2] = w
+                ok = ok and backward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel,
+                                             q.stride, q.pad, q.dilation, q.groups, phase, &offset)
+                if ok:
+                    job.dst = dx + offset
+                    ok = _run(tag, job)
+                free_patches(&job.patches)
+    return ok
+
+
+def conv_backward_input(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, OH, OW)
+                        const floating[:, :, :, :, ::1] w,    # IN  (F, C/groups, KD, KH, KW)
+                        const floating[::1] bias,             # IN  (C,) or None: for transposed convolution
+                        floating[:, :, :, :, :] dx,           # OUT (N, C, D, H, W)
+                        tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
+    """Write the gradient of a convolution for its input (plus bias) to dx."""
+    cdef Geometry q
+    cdef Job job
+    cdef bint ok
+    _fill(&q, dx, w, dy, stride, pad, dilation, groups)
+    job.src = &dy[0, 0, 0, 0, 0]
+    job.w = &w[0, 0, 0, 0, 0]
+    job.bias = NULL if bias is None else &bias[0]
+    job.dst = &dx[0, 0, 0, 0, 0]
+    job.patches.taps.offset = NULL
+    with nogil:
+        ok = _backward_phases(<floating*> NULL, &job, &q)
+    if not ok:
+        raise MemoryError("conv_backward_input: no memory for the workspace")

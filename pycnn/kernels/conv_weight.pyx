@@ -1,0 +1,328 @@
+# dw[f, c, k] = sum_{n, o} dy[n, f, o] * x[n, c, o * stride + k * dilation - pad],  db[f] = sum_{n, o} dy[n, f, o]
+#
+# Edges: taps outside x contribute 0; inf * 0 inside is NaN.
+#
+# Blocking: a matrix product over the pixels, (channel, tap) by filter. Pixels are taken in slabs of SLAB_BLOCKS blocks
+# of BLOCK_PIXELS. For a slab, dy is transposed once to [block][filter panel][pixel][filter in panel]; then each group
+# of MR (channel, tap) rows reads its x values as plain rows (copies of runs, no transpose) and multiplies them with all
+# filter panels: the rows stay in L1, the panels in L2. With few filters in a group (depthwise) a dot product per
+# (channel, tap, filter) replaces the transpose.
+#
+# Sums run over the pixels in one order, cut by shape alone (where there are too few (channel, tap) rows to share among
+# threads, into slices that are added in order), so any number of threads gives the same bits.
+
+from cython cimport floating
+from libc.string cimport memset
+
+from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._tiles cimport dot_rows, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
+
+cdef enum:
+    BLOCK_PIXELS = 384
+    SLAB_BYTES = 4 << 20  # of transposed dy: a part of L3
+    FEW_FILTERS = 3       # per group, up to which dot products are used
+    WANTED_TASKS = 16
+
+ctypedef struct Job:
+    Patches patches       # of the forward pass: src is x, dst is dy
+    const void* x
+    const void* dy
+    void* dw
+    void* sums            # [slice][group][row panel][filter panel][mr][width], or [slice][group][row][filter]
+    void* turned          # [block][group][filter panel][pixel][width]
+    Py_ssize_t mr, nr, vl
+    Py_ssize_t depth, row_panels, filter_panels
+    Py_ssize_t filter_width   # columns that the panels of a group have together
+    Py_ssize_t blocks, slab_blocks, first_block, slices
+    Py_ssize_t sums_size      # of a slice
+    bint dot
+    char* scratch
+    size_t slot_bytes
+
+
+cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t _block_pixels(const Job* job, Py_ssize_t block) noexcept nogil:
+    return min(<Py_ssize_t> BLOCK_PIXELS, job.patches.pixels - block * BLOCK_PIXELS)
+
+
+# Columns of filter panel i: a full tile, or the vectors that the last filters need.
+cdef inline Py_ssize_t _panel_width(const Job* job, Py_ssize_t i) noexcept nogil:
+    return min(job.nr, _ceil_div(job.patches.rows - i * job.nr, job.vl) * job.vl)
+
+
+# ---- turning dy: one task a block and group
+
+cdef void _turn(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t block = job.first_block + task // p.groups
+    cdef Py_ssize_t g = task % p.groups
+    cdef Py_ssize_t count = _block_pixels(job, block)
+    cdef Run* runs = <Run*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef Py_ssize_t n_runs = find_runs(p, block * BLOCK_PIXELS, count, runs)
+    cdef const floating* dy = <const floating*> job.dy + g * p.dst_group
+    cdef floating* out = <floating*> job.turned + task * BLOCK_PIXELS * job.filter_width
+    cdef Py_ssize_t i, r, j, width, filters
+    for i in range(job.filter_panels):
+        width = _panel_width(job, i)
+        filters = min(width, p.rows - i * job.nr)
+        for r in range(n_runs):
+            transpose_run(out + runs[r].begin * width, width, dy + i * job.nr * p.dst_row + runs[r].dst, p.dst_row,
+                          filters, runs[r].length, p.dst_pixel[3])
+        if filters < width:
+            for j in range(count):
+                memset(out + j * width + filters, 0, <size_t> (width - filters) * sizeof(floating))
+        out += BLOCK_PIXELS * width
+
+
+cdef void _turn_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _turn(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _turn_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _turn(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# ---- multiplying: one task a slice, group and panel of (channel, tap) rows
+
+cdef void _pack_rows(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t k0, Py_ssize_t rows, const Run* runs,
+                     Py_ssize_t n_runs, floating* out) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef const floating* x = <const floating*> job.x + g * p.src_group
+    cdef Py_ssize_t i
+    for i in range(rows):
+        pack_row(p, x, runs, n_runs, (k0 + i) // p.taps.count, (k0 + i) % p.taps.count, out + i * BLOCK_PIXELS)
+
+
+cdef void _dot_block(floating* tag, Job* job, Py_ssize_t g, const floating* packed, Py_ssize_t rows, Py_ssize_t count,
+                     const Run* runs, Py_ssize_t n_runs, floating* line, floating* sums) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef const floating* dy = <const floating*> job.dy + g * p.dst_group
+    cdef Py_ssize_t f, r
+    for f in range(p.rows):
+        for r in range(n_runs):
+            pack_run(line + runs[r].begin, 0, dy + f * p.dst_row + runs[r].dst, 0, 1, runs[r].length, 0,
+                     runs[r].length, p.dst_pixel[3])
+        dot_rows(count, packed, BLOCK_PIXELS, rows, line, sums + f * job.mr)
+
+
+cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t panel = task % job.row_panels
+    cdef Py_ssize_t g = task // job.row_panels % p.groups
+    cdef Py_ssize_t piece = task // (job.row_panels * p.groups)
+    cdef Py_ssize_t k0 = panel * job.mr
+    cdef Py_ssize_t rows = min(job.mr, job.depth - k0)
+    cdef floating* packed = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* line = packed + job.mr * BLOCK_PIXELS
+    cdef Run* runs = <Run*> (line + BLOCK_PIXELS)
+    cdef floating* sums = (<floating*> job.sums + piece * job.sums_size
+                           + (g * job.row_panels + panel) * job.mr * job.filter_width)
+    cdef floating* c
+    cdef const floating* b
+    cdef Py_ssize_t last = min(job.blocks, job.first_block + job.slab_blocks)
+    cdef Py_ssize_t block = job.first_block + piece
+    cdef Py_ssize_t n_runs, count, i, width
+    while block < last:
+        count = _block_pixels(job, block)
+        n_runs = find_runs(p, block * BLOCK_PIXELS, count, runs)
+        _pack_rows(tag, job, g, k0, rows, runs, n_runs, packed)
+        if job.dot:
+            _dot_block(tag, job, g, packed, rows, count, runs, n_runs, line, sums)
+        else:
+            b = (<floating*> job.turned
+                 + ((block - job.first_block) * p.groups + g) * BLOCK_PIXELS * job.filter_width)
+            c = sums
+            for i in range(job.filter_panels):
+                width = _panel_width(job, i)
+                gemm_rows(rows, width // job.vl, count, packed, BLOCK_PIXELS, b, c, True)
+                b += BLOCK_PIXELS * width
+                c += job.mr * width
+        block += job.slices
+
+
+cdef void _multiply_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _multiply(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _multiply_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _multiply(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# ---- adding the slices and writing dw[f][c, t]
+
+cdef void _write(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t panel = task % job.row_panels
+    cdef Py_ssize_t g = task // job.row_panels
+    cdef Py_ssize_t k0 = panel * job.mr
+    cdef Py_ssize_t rows = min(job.mr, job.depth - k0)
+    cdef const floating* sums = <const floating*> job.sums + task * job.mr * job.filter_width
+    cdef floating* dw = <floating*> job.dw + g * p.rows * job.depth + k0
+    cdef Py_ssize_t f, i, piece, place, in_panel, width
+    cdef floating value
+    for f in range(p.rows):
+        in_panel = f % job.nr
+        width = _panel_width(job, f // job.nr)
+        for i in range(rows):
+            if job.dot:
+                place = f * job.mr + i
+            else:
+                place = f // job.nr * job.nr * job.mr + i * width + in_panel
+            value = sums[place]
+            for piece in range(1, job.slices):
+                value += sums[piece * job.sums_size + place]
+            dw[f * job.depth + i] = value
+
+
+cdef void _write_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _write(<float*> NULL, <Job*> context, chunk)
+
+
+cdef void _write_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _write(<double*> NULL, <Job*> context, chunk)
+
+
+cdef void _plan(floating* tag, Job* job) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t tasks, block_bytes
+    job.vl = lanes(tag)
+    job.mr = tile_rows(tag)
+    job.nr = tile_columns(tag)
+    job.depth = p.channels * p.taps.count
+    job.row_panels = _ceil_div(job.depth, job.mr)
+    job.filter_panels = _ceil_div(p.rows, job.nr)
+    job.filter_width = _ceil_div(p.rows, job.vl) * job.vl
+    job.dot = p.rows <= FEW_FILTERS
+    job.blocks = _ceil_div(p.pixels, BLOCK_PIXELS)
+    tasks = p.groups * job.row_panels
+    job.slices = max(1, min(job.blocks, _ceil_div(WANTED_TASKS, tasks)))
+    block_bytes = BLOCK_PIXELS * job.filter_width * p.groups * sizeof(floating)
+    job.slab_blocks = job.blocks if job.dot else max(job.slices, SLAB_BYTES // block_bytes)
+    job.slab_blocks = max(1, min(job.slab_blocks, job.blocks))
+    job.sums_size = p.groups * job.row_panels * job.mr * job.filter_width
+    job.slot_bytes = <size_t> ((job.mr + 1) * BLOCK_PIXELS) * sizeof(floating) + BLOCK_PIXELS * sizeof(Run)
+    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t groups_panels, n
+    cdef size_t sums_bytes
+    cdef bint ok
+    _plan(tag, job)
+    groups_panels = p.groups * job.row_panels
+    sums_bytes = <size_t> (job.slices * job.sums_size) * sizeof(floating)
+    job.sums = allocate(sums_bytes)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    n = 0 if job.dot else job.slab_blocks * p.groups * BLOCK_PIXELS * job.filter_width
+    job.turned = allocate(<size_t> n * sizeof(floating))
+    ok = job.sums != NULL and job.scratch != NULL and job.turned != NULL
+    if ok:
+        memset(job.sums, 0, sums_bytes)
+        job.first_block = 0
+        while job.first_block < job.blocks:
+            n = min(job.slab_blocks, job.blocks - job.first_block)
+            if floating is float:
+                if not job.dot:
+                    parallel_for(_turn_f32, job, n * p.groups)
+                parallel_for(_multiply_f32, job, job.slices * groups_panels)
+            else:
+                if not job.dot:
+                    parallel_for(_turn_f64, job, n * p.groups)
+                parallel_for(_multiply_f64, job, job.slices * groups_panels)
+            job.first_block += job.slab_blocks
+        parallel_for(_write_f32 if floating is float else _write_f64, job, groups_panels)
+    release(job.turned)
+    release(job.sums)
+    release(job.scratch)
+    return ok
+
+
+def conv_backward_weight(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, OH, OW)
+                         const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
+                         floating[:, :, :, :, ::1] dw,         # OUT (F, C/groups, KD, KH, KW)
+                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
+    """Write the gradient of a convolution for its weight to dw. stride, pad (before) and dilation: three ints."""
+    cdef Job job
+    cdef Py_ssize_t a
+    cdef Py_ssize_t[5] x_shape, x_steps, y_shape, y_steps
+    cdef Py_ssize_t[3] kernel, stride_, pad_, dilation_
+    cdef bint ok
+    for a in range(5):
+        x_shape[a] = x.shape[a]
+        x_steps[a] = x.strides[a] // <Py_ssize_t> sizeof(floating)
+        y_shape[a] = dy.shape[a]
+        y_steps[a] = dy.strides[a] // <Py_ssize_t> sizeof(floating)
+    for a in range(3):
+        kernel[a] = dw.shape[a + 2]
+        stride_[a] = stride[a]
+        pad_[a] = pad[a]
+        dilation_[a] = dilation[a]
+    if dw.shape[0] * dw.shape[1] == 0:
+        return
+    job.x = &x[0, 0, 0, 0, 0]
+    job.dy = &dy[0, 0, 0, 0, 0]
+    job.dw = &dw[0, 0, 0, 0, 0]
+    with nogil:
+        ok = forward_patches(&job.patches, x_shape, x_steps, y_shape, y_steps, kernel, stride_, pad_, dilation_, groups)
+        if ok:
+            ok = _run(<floating*> NULL, &job)
+        free_patches(&job.patches)
+    if not ok:
+        raise MemoryError("conv_backward_weight: no memory for the workspace")
+
+
+# ---- db
+
+ctypedef struct SumJob:
+    const void* dy
+    void* db
+    Py_ssize_t n
+    Py_ssize_t pixels[3]
+    Py_ssize_t step_n, step_f
+    Py_ssize_t step[3]
+
+
+# The sum of one filter's deltas, rounded once: the running sum is a double.
+cdef void _sum_channel(floating* tag, SumJob* job, Py_ssize_t f) noexcept nogil:
+    cdef const floating* row
+    cdef double total = 0
+    cdef Py_ssize_t n, d, h, w
+    for n in range(job.n):
+        for d in range(job.pixels[0]):
+            for h in range(job.pixels[1]):
+                row = (<const floating*> job.dy + n * job.step_n + f * job.step_f + d * job.step[0] + h * job.step[1])
+                for w in range(job.pixels[2]):
+                    total += row[w * job.step[2]]
+    (<floating*> job.db)[f] = <floating> total
+
+
+cdef void _sum_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _sum_channel(<float*> NULL, <SumJob*> context, chunk)
+
+
+cdef void _sum_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _sum_channel(<double*> NULL, <SumJob*> context, chunk)
+
+
+def channel_sums(const floating[:, :, :, :, :] dy,  # IN  (N, F, OD, OH, OW)
+                 floating[::1] db):                 # OUT (F,)
+    """Write the sum of each channel of dy to db."""
+    cdef SumJob job
+    cdef Py_ssize_t a, size = sizeof(floating)
+    if db.shape[0] == 0:
+        return
+    job.dy = &dy[0, 0, 0, 0, 0]
+    job.db = &db[0]
+    job.n = dy.shape[0]
+    job.step_n = dy.strides[0] // size
+    job.step_f = dy.strides[1] // size
+    for a in range(3):
+        job.pixels[a] = dy.shape[a + 2]
+        job.step[a] = dy.strides[a + 2] // size
+    with nogil:
+        parallel_for(_sum_f32 if floating is float else _sum_f64, &job, dy.shape[1])

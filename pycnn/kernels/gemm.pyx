@@ -1,0 +1,206 @@
+# c[m, n] = bias[n] + sum_k a[m, k] * b[k, n], all three by strides: the products of a fully connected layer.
+#
+# Edges: k = 0 gives the bias (or 0).
+#
+# Blocking, after Goto and van de Geijn (ACM TOMS 34, 2008): b is packed in slabs of column panels, [panel][k][width],
+# once per call and by all threads; a is read where it lies, along whichever of its axes is contiguous (the caller sees
+# to it that one is). A task is one panel and a chunk of rows; it goes through k in blocks of BLOCK_K so that the panel's
+# part stays in L2. For a few rows a transposed b is not packed at all: each value is a dot product of two runs, and the
+# time is that of reading b.
+#
+# The work is cut by shape alone and every sum runs in one order, so any number of threads gives the same bits.
+
+from cython cimport floating
+from libc.string cimport memset
+
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._tiles cimport dot_rows, gemm_packed, gemm_rows, lanes, pack_run, store_run, tile_columns, \
+    tile_rows, transpose_run
+
+cdef enum:
+    BLOCK_K = 640
+    SLAB_BYTES = 8 << 20
+    FEW_ROWS = 2
+    DOT_COLUMNS = 64  # columns of c in a task of dot products
+
+ctypedef struct Job:
+    Py_ssize_t m, n, k
+    const void* a
+    const void* b
+    const void* bias
+    void* c
+    Py_ssize_t a_row, a_k, b_k, b_column, c_row, c_column
+    Py_ssize_t mr, nr, vl
+    Py_ssize_t panels, first_panel, slab_panels, chunk_tiles, chunks
+    void* packed
+    char* scratch
+    size_t slot_bytes
+
+
+cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t _columns(const Job* job, Py_ssize_t panel) noexcept nogil:
+    return min(job.nr, job.n - panel * job.nr)
+
+
+cdef void _pack_panel(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
+    cdef Py_ssize_t panel = job.first_panel + task
+    cdef Py_ssize_t columns = _columns(job, panel)
+    cdef Py_ssize_t width = _ceil_div(columns, job.vl) * job.vl
+    cdef const floating* b = <const floating*> job.b + panel * job.nr * job.b_column
+    cdef floating* out = <floating*> job.packed + task * job.k * job.nr
+    cdef Py_ssize_t k
+    if job.b_k == 1:
+        transpose_run(out, width, b, job.b_column, columns, job.k, 1)
+        if columns < width:
+            for k in range(job.k):
+                memset(out + k * width + columns, 0, <size_t> (width - columns) * sizeof(floating))
+    else:
+        pack_run(out, width, b, job.b_k, job.k, width, 0, columns, job.b_column)
+
+
+cdef void _pack_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _pack_panel(<float*> NULL, <Job*> context, chunk)
+
+
+cdef void _pack_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _pack_panel(<double*> NULL, <Job*> context, chunk)
+
+
+cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
+    cdef Py_ssize_t in_slab = task // job.chunks
+    cdef Py_ssize_t panel = job.first_panel + in_slab
+    cdef Py_ssize_t columns = _columns(job, panel)
+    cdef Py_ssize_t width = _ceil_div(columns, job.vl) * job.vl
+    cdef Py_ssize_t row0 = task % job.chunks * job.chunk_tiles * job.mr
+    cdef Py_ssize_t last = min(row0 + job.chunk_tiles * job.mr, job.m)
+    cdef const floating* a = <const floating*> job.a
+    cdef const floating* b = <const floating*> job.packed + in_slab * job.k * job.nr
+    cdef const floating* bias = <const floating*> job.bias
+    cdef floating* tiles = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* tile
+    cdef Py_ssize_t block, k0, count, row, rows, i, j
+    for i in range((last - row0 + job.mr - 1) // job.mr * job.mr):
+        for j in range(width):
+            tiles[i * width + j] = bias[panel * job.nr + j] if bias != NULL and j < columns else <floating> 0
+    for block in range(_ceil_div(job.k, BLOCK_K)):
+        k0 = block * BLOCK_K
+        count = min(<Py_ssize_t> BLOCK_K, job.k - k0)
+        row = row0
+        while row < last:
+            rows = min(job.mr, last - row)
+            tile = tiles + (row - row0) * width
+            if job.a_k == 1:
+                gemm_rows(rows, width // job.vl, count, a + row * job.a_row + k0, job.a_row, b + k0 * width, tile, True)
+            else:
+                gemm_packed(rows, width // job.vl, count, a + row + k0 * job.a_k, job.a_k, b + k0 * width, tile, True)
+            row += job.mr
+    for row in range(row0, last):
+        store_run(<floating*> job.c + row * job.c_row + panel * job.nr * job.c_column, tiles + (row - row0) * width,
+                  columns, job.c_column, <floating> 0)
+
+
+cdef void _multiply_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _multiply(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _multiply_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _multiply(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# Few rows of a, columns of b contiguous along k.
+cdef void _dot(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
+    cdef Py_ssize_t n0 = task * DOT_COLUMNS
+    cdef Py_ssize_t count = min(<Py_ssize_t> DOT_COLUMNS, job.n - n0)
+    cdef const floating* bias = <const floating*> job.bias
+    cdef floating[DOT_COLUMNS] sums
+    cdef Py_ssize_t row, j
+    for row in range(job.m):
+        for j in range(count):
+            sums[j] = bias[n0 + j] if bias != NULL else <floating> 0
+        dot_rows(job.k, <const floating*> job.b + n0 * job.b_column, job.b_column, count,
+                 <const floating*> job.a + row * job.a_row, sums)
+        store_run(<floating*> job.c + row * job.c_row + n0 * job.c_column, sums, count, job.c_column, <floating> 0)
+
+
+cdef void _dot_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _dot(<float*> NULL, <Job*> context, chunk)
+
+
+cdef void _dot_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _dot(<double*> NULL, <Job*> context, chunk)
+
+
+cdef void _plan(floating* tag, Job* job) noexcept nogil:
+    cdef Py_ssize_t tiles, panel_bytes
+    job.vl = lanes(tag)
+    job.mr = tile_rows(tag)
+    job.nr = tile_columns(tag)
+    job.panels = _ceil_div(job.n, job.nr)
+    panel_bytes = max(<Py_ssize_t> 1, job.k * job.nr * <Py_ssize_t> sizeof(floating))
+    job.slab_panels = min(job.panels, max(<Py_ssize_t> 1, SLAB_BYTES // panel_bytes))
+    tiles = _ceil_div(job.m, job.mr)
+    job.chunk_tiles = min(tiles, 16)  # 16 tiles of a block of a are read again for each panel: they stay in L2
+    if job.slab_panels * _ceil_div(tiles, job.chunk_tiles) < 16:
+        job.chunk_tiles = max(<Py_ssize_t> 1, tiles * job.slab_panels // 16)
+    job.chunks = _ceil_div(tiles, job.chunk_tiles)
+    job.slot_bytes = <size_t> (job.chunk_tiles * job.mr * job.nr) * sizeof(floating)
+    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef Py_ssize_t panels
+    cdef bint ok
+    if job.m <= FEW_ROWS and job.b_k == 1 and job.a_k == 1:
+        parallel_for(_dot_f32 if floating is float else _dot_f64, job, _ceil_div(job.n, DOT_COLUMNS))
+        return True
+    _plan(tag, job)
+    job.packed = allocate(<size_t> (job.slab_panels * job.k * job.nr) * sizeof(floating))
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    ok = job.packed != NULL and job.scratch != NULL
+    job.first_panel = 0
+    while ok and job.first_panel < job.panels:
+        panels = min(job.slab_panels, job.panels - job.first_panel)
+        if floating is float:
+            parallel_for(_pack_f32, job, panels)
+            parallel_for(_multiply_f32, job, panels * job.chunks)
+        else:
+            parallel_for(_pack_f64, job, panels)
+            parallel_for(_multiply_f64, job, panels * job.chunks)
+        job.first_panel += job.slab_panels
+    release(job.packed)
+    release(job.scratch)
+    return ok
+
+
+def gemm(const floating[:, :] a,    # IN  (M, K), one axis contiguous
+         const floating[:, :] b,    # IN  (K, N)
+         const floating[::1] bias,  # IN  (N,) or None
+         floating[:, :] c):         # OUT (M, N)
+    """Write a @ b + bias to c."""
+    cdef Job job
+    cdef bint ok
+    cdef Py_ssize_t size = sizeof(floating)
+    job.m = c.shape[0]
+    job.n = c.shape[1]
+    job.k = a.shape[1]
+    if job.m == 0 or job.n == 0:
+        return
+    job.a = &a[0, 0]
+    job.b = &b[0, 0]
+    job.bias = NULL if bias is None else &bias[0]
+    job.c = &c[0, 0]
+    job.a_row = a.strides[0] // size
+    job.a_k = a.strides[1] // size
+    job.b_k = b.strides[0] // size
+    job.b_column = b.strides[1] // size
+    job.c_row = c.strides[0] // size
+    job.c_column = c.strides[1] // size
+    if job.a_k != 1 and job.a_row != 1 and job.k <= 1:
+        job.a_k = 1  # the only value of a row: its step is never taken
+    with nogil:
+        ok = _run(<floating*> NULL, &job)
+    if not ok:
+        raise MemoryError("gemm: no memory for the workspace")
