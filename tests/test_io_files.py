@@ -130,7 +130,8 @@ def test_npz_of_numpy_opens_here(tmp_path: Path) -> None:
         "f": np.asfortranarray(np.ones((2, 3), np.float16)),
         "z": np.zeros((500, 500)),
     }
-    for save in (np.savez, np.savez_compressed):
+    for function in (np.savez, np.savez_compressed):
+        save: Any = function
         save(tmp_path / "m.npz", **arrays)
         loaded = io.load(tmp_path / "m.npz")
         for name, array in arrays.items():

@@ -20,16 +20,16 @@ def load(path: Path, data_format: str | None) -> Dataset:
     with describing("load", str(path)), open_regular(str(path)) as file:
         arrays = _npz.read(file, kinds="biufU", only=(*_NEEDED, "classes"), check=_check)
         channels_last = _channels_last(arrays["x_train"].shape, data_format)
-        parts = {name: _images(name, arrays[name], channels_last) for name in ("x_train", "x_test")}
-        labels = {name: arrays[name].reshape(-1).astype(np.int64) for name in ("y_train", "y_test")}
-        highest = max(int(y.max()) for y in labels.values())
+        x_train, x_test = _images([arrays["x_train"], arrays["x_test"]], channels_last)
+        y_train, y_test = (arrays[name].reshape(-1).astype(np.int64) for name in ("y_train", "y_test"))
+        highest = int(max(y_train.max(), y_test.max()))
         if highest >= MAX_CLASSES:
             raise ValueError(f"labels must be below {MAX_CLASSES}, got {highest}")
         if "classes" in arrays:
             classes = tuple(str(name) for name in arrays["classes"].tolist())
         else:
             classes = default_classes(path.stem, highest + 1)
-        return Dataset(**parts, **labels, classes=classes, name=path.stem)
+        return Dataset(x_train, y_train, x_test, y_test, classes, path.stem)
 
 
 def _check(headers: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
@@ -60,15 +60,12 @@ def _channels_last(shape: tuple[int, ...], data_format: str | None) -> bool:
     return shape[3] < shape[1]
 
 
-def _images(name: str, x: npt.NDArray[Any], channels_last: bool) -> npt.NDArray[Any]:
-    """As uint8 or float32 (N, C, H, W): bool becomes 0 and 255, wider integers uint8 where they fit."""
-    if x.dtype == bool:
-        x = x.astype(np.uint8) * np.uint8(255)
-    elif x.dtype.kind in "iu" and x.min() >= 0 and x.max() <= 255:
-        x = x.astype(np.uint8, copy=False)
-    else:
-        with np.errstate(over="ignore"):  # an infinity is refused by Dataset
-            x = x.astype(np.float32, copy=False)
-    if x.ndim == 3:
-        return x[:, None]
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if channels_last else x
+def _images(parts: list[npt.NDArray[Any]], channels_last: bool) -> list[npt.NDArray[Any]]:
+    """Both parts as (N, C, H, W) of one type: bool becomes 0 and 255, integers uint8 if all of them fit."""
+    if all(x.dtype == bool for x in parts):
+        parts = [x.astype(np.uint8) * np.uint8(255) for x in parts]
+    fit = all(x.dtype.kind in "iu" and x.min() >= 0 and x.max() <= 255 for x in parts)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by Dataset
+        parts = [x.astype(np.uint8 if fit else np.float32, copy=False) for x in parts]
+    axes = [x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2) if channels_last else x for x in parts]
+    return [np.ascontiguousarray(x) for x in axes]
