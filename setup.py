@@ -1,6 +1,6 @@
 """Builds the extensions: Cython modules, and under `_runtime` the C sources, some once per instruction set.
 
-Environment: PYCNN_BUILD=release (default) | debug (bounds checks) | coverage (line tracing) | sanitize (ASan and UBSan).
+Environment: PYCNN_BUILD = release (default) | debug (bounds checks) | coverage (line tracing) | sanitize (ASan, UBSan).
 """
 
 import os
@@ -36,7 +36,13 @@ HAVE = [(f"PYCNN_HAVE_{name.upper()}", "1") for name in ISAS if name != "generic
 # gnu11, not c11: GCC contracts a * b + c to a fused multiply-add only outside strict ISO mode.
 UNIX_FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
 OPTIMISE = {"release": ["-O3", "-g0"], "debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
-OPTIMISE["sanitize"] = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+OPTIMISE["sanitize"] = [
+    "-O1",
+    "-g",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+]
 LINK = {"release": ["-Wl,-s"] if sys.platform.startswith("linux") else [], "debug": [], "coverage": []}
 LINK["sanitize"] = ["-fsanitize=address,undefined"]
 

@@ -22,6 +22,10 @@ class _Spec(NamedTuple):
     dilation: tuple[int, ...]
     groups: int
 
+    def kernel_args(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
+        """Return what every kernel call ends with."""
+        return self.stride, self.pad, self.dilation, self.groups
+
 
 def _check(
     fn: str,
@@ -59,9 +63,7 @@ def _check(
     pad = _args.pads(fn, padding, sizes, kernel, stride, dilation)
     out = _args.output_size(fn, sizes, kernel, stride, pad, dilation)
     before = tuple(p[0] for p in pad)
-    return _Spec(
-        x, weight, order, (n, filters, *out), three(stride, 1), three(before, 0), three(dilation, 1), groups
-    )
+    return _Spec(x, weight, order, (n, filters, *out), three(stride, 1), three(before, 0), three(dilation, 1), groups)
 
 
 def _forward(
@@ -84,7 +86,7 @@ def _forward(
     y, target = _args.output(fn, out, shape, s.x.dtype, inputs)
     if y.size:
         _kernels.conv_forward(
-            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), s.stride, s.pad, s.dilation, s.groups
+            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), *s.kernel_args()
         )
     return _args.finish(y, target)
 
@@ -118,12 +120,12 @@ def _backward(
     if dx is not None and dx.size:
         if s.weight.size:
             _kernels.conv_backward_input(
-                dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), s.stride, s.pad, s.dilation, s.groups
+                dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), *s.kernel_args()
             )
         else:
             dx[...] = 0
     if dw is not None:
-        weight_gradient(as_volume(s.x, s.order), dy_view, dw, s.stride, s.pad, s.dilation, s.groups)
+        weight_gradient(as_volume(s.x, s.order), dy_view, dw, *s.kernel_args())
     if db is not None:
         bias_gradient(dy_view, db)
     return _args.finish_gradients(made)

@@ -22,6 +22,10 @@ class _Spec(NamedTuple):
     dilation: tuple[int, ...]
     groups: int
 
+    def kernel_args(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
+        """Return what every kernel call ends with."""
+        return self.stride, self.pad, self.dilation, self.groups
+
 
 def _pads(
     fn: str, padding: Any, kernel: list[int], stride: tuple[int, ...], dilation: tuple[int, ...], extra: tuple[int, ...]
@@ -61,7 +65,9 @@ def _check(
     n, channels, *sizes = (x.shape[a] for a in order)
     rows, per_group, *kernel = weight.shape
     if min(kernel) < 1 or min(sizes) < 1:
-        raise ValueError(f"{fn}: every spatial size of x and weight must be >= 1, got x {x.shape}, weight {weight.shape}")
+        raise ValueError(
+            f"{fn}: every size of an image and kernel must be >= 1, got x {x.shape}, weight {weight.shape}"
+        )
     if rows != channels or channels % groups:
         raise ValueError(
             f"{fn}: weight must have the channels of x on axis 0 and groups must divide them,"
@@ -143,7 +149,7 @@ def conv_transpose2d(
     y, target = _args.output(fn, out, _args.in_format(s.out_shape, s.order), s.x.dtype, inputs)
     if y.size and s.weight.size:
         _kernels.conv_backward_input(
-            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), s.stride, s.pad, s.dilation, s.groups
+            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), *s.kernel_args()
         )
     elif y.size:  # no channels: nothing to spread
         np.transpose(y, s.order)[...] = 0 if b is None else b[:, None, None]
@@ -204,11 +210,9 @@ def conv_transpose2d_backward(
     (dx, _), (dw, _), (db, _) = made
     dy_view, x_view = as_volume(dy, s.order), as_volume(s.x, s.order)
     if dx is not None and dx.size:
-        _kernels.conv_forward(
-            dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), s.stride, s.pad, s.dilation, s.groups
-        )
+        _kernels.conv_forward(dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), *s.kernel_args())
     if dw is not None:
-        weight_gradient(dy_view, x_view, dw, s.stride, s.pad, s.dilation, s.groups)
+        weight_gradient(dy_view, x_view, dw, *s.kernel_args())
     if db is not None:
         bias_gradient(dy_view, db)
     return _args.finish_gradients(made)

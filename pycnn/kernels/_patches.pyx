@@ -2,8 +2,8 @@
 #
 #     out[g, m, p] = sum_{c, t} src[g, c, place(p) + offset(t)] * w[g, m, c, t]
 #
-# over the pixels p of (N, D, H, W), the channels c of a group and the taps t of the kernel; a tap that would read outside
-# src contributes 0. Forward, a pixel is a cell of y, src is x and a tap is a kernel element. Backward to the input a
+# over the pixels p of (N, D, H, W), the channels c of a group and the taps t of the kernel; a tap that would read
+# outside src contributes 0. Forward, a pixel is a cell of y, src is x and a tap is a kernel element. Backward to the input a
 # pixel is a cell of x, src is dy and the taps are the kernel turned by 180 degrees; with stride s the cells of x fall
 # into s phases per axis (cells i with i % s = phase), each with the taps that reach it: a sum of the same kind, so no
 # scatter and no zeros in between.
@@ -72,8 +72,8 @@ cdef bint _all_inside(const Patches* p, Py_ssize_t axis) noexcept nogil:
 # Joins axis 2 to axis 3 (and so on outwards) where pixels go on in one step through both: a 1x1 convolution of whole
 # planes is then a few long runs.
 cdef void _merge_axes(Patches* p) noexcept nogil:
-    cdef Py_ssize_t a, t, round_
-    for round_ in range(3):
+    cdef Py_ssize_t a, t, _
+    for _ in range(3):
         if not (_all_inside(p, 2) and _all_inside(p, 3)):
             return
         if p.extent[3] != 1 and p.extent[2] != 1:

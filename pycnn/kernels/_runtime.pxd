@@ -13,7 +13,8 @@ cdef extern from "tiles.h" nogil:
         gemm_fn_f32 rows[8][3]
         void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+                              Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_run)(float*, const float*, Py_ssize_t, Py_ssize_t, float) noexcept nogil
         void (*dot_rows)(Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const float*, float*) noexcept nogil
 
@@ -23,7 +24,8 @@ cdef extern from "tiles.h" nogil:
         gemm_fn_f64 rows[8][3]
         void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+                              Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_run)(double*, const double*, Py_ssize_t, Py_ssize_t, double) noexcept nogil
         void (*dot_rows)(Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const double*, double*) noexcept nogil
 

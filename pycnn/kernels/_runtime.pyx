@@ -118,7 +118,7 @@ def fail_after(n: int) -> None:
 
 
 cdef class Block:
-    """A recycled piece of memory, writable through the buffer protocol; goes back to the allocator with its last view."""
+    """Recycled memory, writable through the buffer protocol; goes back to the allocator with its last view."""
 
     cdef void* memory
     cdef Py_ssize_t size

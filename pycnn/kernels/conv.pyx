@@ -4,18 +4,19 @@
 # Edges: taps outside x (or dy) contribute 0. Zeros inside are multiplied like any value, so inf * 0 is NaN.
 # Both are the same sum over taps (_patches.pyx); transposed convolution is the second one with a bias.
 #
-# Blocking, after Goto and van de Geijn (ACM TOMS 34, 2008), without an im2col matrix: the pixels are cut into panels as
-# wide as the register tile (48 in AVX-512 float32). A panel holds, for up to BLOCK_K (channel, tap) pairs at a time, the
-# value that each pixel reads: it stays in the L2 cache while the packed weights stream past it. Weights are packed once
-# per call, [row / MR][channel, tap][MR]. Memory beyond input and output: the packed weights and one panel per thread.
+# Blocking, after Goto and van de Geijn (ACM TOMS 34, 2008), without an im2col matrix: the pixels are cut into panels
+# as wide as the register tile (48 in AVX-512 float32). A panel holds, for up to BLOCK_K (channel, tap) pairs at a
+# time, the value that each pixel reads: it stays in the L2 cache while the packed weights stream past it. Weights are
+# packed once per call, [row / MR][channel, tap][MR]. Memory beyond input and output: the packed weights and one panel per thread.
 #
 # The work is cut by shape alone and every sum runs in one order, so any number of threads gives the same bits.
 
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, pack_columns
-from pycnn.kernels._runtime cimport allocate, chunk_fn, num_slots, parallel_for, release
+from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
+    pack_columns
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows, transpose_run
 
 cdef enum:
@@ -63,7 +64,8 @@ cdef void _pack_weight_panel(floating* tag, Job* job, Py_ssize_t index) noexcept
         return
     for c in range(p.channels):
         if whole:
-            transpose_run(out + c * taps * job.mr, job.mr, w + c * p.w_channel + p.taps.weight[0], p.w_row, rows, taps, 1)
+            transpose_run(out + c * taps * job.mr, job.mr, w + c * p.w_channel + p.taps.weight[0], p.w_row, rows,
+                          taps, 1)
             continue
         for t in range(taps):
             for m in range(rows):

@@ -4,9 +4,9 @@
 #
 # Blocking, after Goto and van de Geijn (ACM TOMS 34, 2008): b is packed in slabs of column panels, [panel][k][width],
 # once per call and by all threads; a is read where it lies, along whichever of its axes is contiguous (the caller sees
-# to it that one is). A task is one panel and a chunk of rows; it goes through k in blocks of BLOCK_K so that the panel's
-# part stays in L2. For a few rows a transposed b is not packed at all: each value is a dot product of two runs, and the
-# time is that of reading b.
+# to it that one is). A task is one panel and a chunk of rows; it goes through k in blocks of BLOCK_K so that the
+# panel's part stays in L2. For a few rows a transposed b is not packed at all: each value is a dot product of two
+# runs, and the time is that of reading b.
 #
 # The work is cut by shape alone and every sum runs in one order, so any number of threads gives the same bits.
 

@@ -1,0 +1,31 @@
+"""Checks a built wheel: size, no debug information, no source that does not belong, the files that must be there.
+
+Usage: python tools/check_wheel.py dist/pycnn-*.whl
+"""
+
+import sys
+import zipfile
+from pathlib import Path
+
+LIMIT = 1_500_000  # bytes
+WANTED = ("pycnn/py.typed", "pycnn/kernels/_runtime.pyi", "pycnn/kernels/_runtime.pxd", "licenses/LICENSE")
+
+
+def check(path: Path) -> list[str]:
+    """Return what is wrong with the wheel."""
+    size = path.stat().st_size
+    faults = [f"{size} bytes, more than {LIMIT}"] if size > LIMIT else []
+    with zipfile.ZipFile(path) as wheel:
+        names = wheel.namelist()
+        faults += [f"{wanted} is missing" for wanted in WANTED if not any(n.endswith(wanted) for n in names)]
+        faults += [f"{n} does not belong" for n in names if n.startswith(("tests/", "csrc/")) or n.endswith(".pyx")]
+        for name in names:
+            if name.endswith(".so") and b".debug_info" in wheel.read(name):
+                faults.append(f"{name} has debug information")
+    print(f"{path.name}: {size / 1e6:.2f} MB, {len(names)} files")
+    return faults
+
+
+if __name__ == "__main__":
+    faults = [fault for name in sys.argv[1:] for fault in check(Path(name))]
+    sys.exit("\n".join(faults) or None)
