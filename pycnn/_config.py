@@ -131,12 +131,19 @@ def empty_cache() -> None:
 
 
 def _configure() -> None:
-    """Read the environment: PYCNN_ISA, PYCNN_NUM_THREADS. An unusable value raises here, at import."""
+    """Read PYCNN_ISA, PYCNN_NUM_THREADS and PYCNN_CACHE_MB. An unusable value raises here, at import."""
     _runtime.select_isa(os.environ.get("PYCNN_ISA", ""))
-    text = os.environ.get("PYCNN_NUM_THREADS", "")
-    if text and not (text.isdecimal() and int(text) >= 1):
-        raise ValueError(f"PYCNN_NUM_THREADS: must be an integer >= 1, got {text!r}")
-    _runtime.set_num_threads(int(text) if text else _default_threads())
+    _runtime.set_num_threads(_environment_int("PYCNN_NUM_THREADS", 1) or _default_threads())
+    cache = _environment_int("PYCNN_CACHE_MB", 0)
+    if cache is not None:
+        _runtime.set_cache_limit(cache << 20)
+
+
+def _environment_int(name: str, low: int) -> int | None:
+    text = os.environ.get(name, "")
+    if text and not (text.isdecimal() and low <= int(text) < 2**31):
+        raise ValueError(f"{name}: must be an integer >= {low}, got {text!r}")
+    return int(text) if text else None
 
 
 _configure()

@@ -7,7 +7,8 @@
 # Blocking, after Goto and van de Geijn (ACM TOMS 34, 2008), without an im2col matrix: the pixels are cut into panels
 # as wide as the register tile (48 in AVX-512 float32). A panel holds, for up to BLOCK_K (channel, tap) pairs at a
 # time, the value that each pixel reads: it stays in the L2 cache while the packed weights stream past it. Weights are
-# packed once per call, [row / MR][channel, tap][MR]. Memory beyond input and output: the packed weights and one panel per thread.
+# packed once per call, [row / MR][channel, tap][MR]. Memory beyond input and output: the packed weights and one panel
+# per thread.
 #
 # The work is cut by shape alone and every sum runs in one order, so any number of threads gives the same bits.
 
