@@ -76,9 +76,7 @@ def test_bytes_are_the_same_in_every_process(path: Path) -> None:
     )
     seen = set()
     for seed in ("1", "2"):
-        subprocess.run(
-            [sys.executable, "-c", code, path], check=True, env=os.environ | {"PYTHONHASHSEED": seed}
-        )
+        subprocess.run([sys.executable, "-c", code, path], check=True, env=os.environ | {"PYTHONHASHSEED": seed})
         seen.add(hashlib.sha256(path.read_bytes()).hexdigest())
     assert len(seen) == 1
 
@@ -229,15 +227,6 @@ def test_paths_that_are_no_ordinary_file(path: Path) -> None:
         with pytest.raises(OSError, match=path.name):
             call()
     assert stat.S_ISFIFO(path.stat().st_mode)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_no_permission(path: Path) -> None:
-    io.save({}, path)
-    path.chmod(0)
-    for call in (lambda: io.load(path), lambda: io.save({}, path)):
-        with pytest.raises(PermissionError, match=path.name):
-            call()
 
 
 def test_message_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,14 +293,10 @@ def mutants(content: bytes, count: int, seed: int) -> Any:
     changes: list[Callable[[bytearray, int], None]] = [
         lambda data, at: data.__setitem__(at, draw.randrange(256)),
         lambda data, at: data.__setitem__(at, data[at] ^ (1 << draw.randrange(8))),
-        lambda data, at: data.__setitem__(
-            slice(at, at + 4), draw.choice((b"\xff" * 4, bytes(4), b"\0\0\0\x80"))
-        ),
+        lambda data, at: data.__setitem__(slice(at, at + 4), draw.choice((b"\xff" * 4, bytes(4), b"\0\0\0\x80"))),
         lambda data, at: data.__delitem__(slice(at, at + draw.randrange(1, 9))),
         lambda data, at: data.__setitem__(slice(at, at), data[at : at + draw.randrange(1, 50)]),
-        lambda data, at: data.__setitem__(
-            slice(at, at + 1), draw.choice((b"-", b"9999999999", b"[", b'"', b"O"))
-        ),
+        lambda data, at: data.__setitem__(slice(at, at + 1), draw.choice((b"-", b"9999999999", b"[", b'"', b"O"))),
     ]
     for _ in range(count):
         data = bytearray(content)
