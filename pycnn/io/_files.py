@@ -4,7 +4,6 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO, Literal, TextIO, overload
@@ -157,7 +156,7 @@ def _permissions(target: str) -> int | None:
 
 def _create_beside(target: str, permissions: int | None) -> tuple[int, str]:
     """Create a file in the directory of `target`; a fresh one gets what the umask leaves of rw-rw-rw-."""
-    temp = os.path.join(os.path.dirname(target), f".pycnn-{secrets.token_hex(8)}.tmp")
+    temp = os.path.join(os.path.dirname(target), f".pycnn-{os.urandom(8).hex()}.tmp")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
     try:
         fd = os.open(temp, flags, 0o666 if permissions is None else 0o600)
