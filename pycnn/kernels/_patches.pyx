@@ -5,8 +5,8 @@
 # over the pixels p of (N, D, H, W), the channels c of a group and the taps t of the kernel; a tap that would read
 # outside src contributes 0. Forward, a pixel is a cell of y, src is x and a tap is a kernel element. Backward to the
 # input a pixel is a cell of x, src is dy and the taps are the kernel turned by 180 degrees; with stride s the cells of
-# x fall into s phases per axis (cells i with i % s = phase), each with the taps that reach it: a sum of the same kind, so no
-# scatter and no zeros in between.
+# x fall into s phases per axis (cells i with i % s = phase), each with the taps that reach it: a sum of the same kind,
+# so no scatter and no zeros in between.
 #
 # Everything about stride, dilation and padding is in the tap tables: an offset, and per axis the range of pixels for
 # which the tap is inside. 1-d and 2-d convolutions have extents of 1.
