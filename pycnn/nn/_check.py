@@ -68,10 +68,11 @@ def choice(owner: str, name: str, value: T, choices: Iterable[T]) -> T:
 
 def float_dtype(owner: str, dtype: Any) -> np.dtype[Any]:
     """Return float32 or float64 as a dtype."""
-    result: np.dtype[Any] = np.dtype(dtype)
-    if result not in _args.FLOATS:
-        raise TypeError(f"{owner}: dtype must be float32 or float64, got {result}")
-    return np.dtype(result.type)
+    given: np.dtype[Any] = np.dtype(dtype)
+    native: np.dtype[Any] = given.newbyteorder("=")
+    if native not in _args.FLOATS:
+        raise TypeError(f"{owner}: dtype must be float32 or float64, got {given}")
+    return native
 
 
 def generator(owner: str, rng: Any) -> np.random.Generator:

@@ -338,11 +338,11 @@ class Graph(Module):
 
     def _run(self, inputs: Sequence[Any], step: Callable[[Node, list[Any]], Any]) -> list[Any]:
         """Send arrays, shapes or traced values through the nodes."""
+        plan = self._prepared()
         if len(inputs) != len(self._inputs):
             raise ValueError(
                 f"Graph: takes {len(self._inputs)} inputs ({', '.join(self._inputs)}), got {len(inputs)}"
             )
-        plan = self._prepared()
         values = {(name, 0): value for name, value in zip(self._inputs, inputs)}
         for node, frees in zip(plan.nodes, plan.frees):
             with naming(f"Graph: node {node.name!r}", node.module):

@@ -73,7 +73,7 @@ class Concat(Module):
         _check_arrays("Concat", inputs, self.axis)
         y: Array = np.concatenate(inputs, axis=self.axis)
         if self.training:
-            self._saved = (np.cumsum([x.shape[self.axis] for x in inputs])[:-1],)
+            self._saved = (np.cumsum([x.shape[self.axis] for x in inputs])[:-1].tolist(),)
         return y
 
     def backward(self, grad_output: Array, *, needs_input_grad: bool = True) -> tuple[Array, ...]:
