@@ -78,9 +78,7 @@ class GradcheckReport:
         for row in self.rows:
             line = f"{row.name:{width}}  {row.checked:8}  {row.max_absolute:9.2e}  {row.max_relative:9.2e}"
             if not row.ok:
-                line += (
-                    f"  WRONG at {row.worst}: backward {row.backward:.6g}, difference {row.difference:.6g}"
-                )
+                line += f"  WRONG at {row.worst}: backward {row.backward:.6g}, difference {row.difference:.6g}"
             lines.append(line)
         return "\n".join(lines)
 
@@ -156,18 +154,14 @@ def gradcheck(
         raise TypeError(f"gradcheck: function must be a Module or a callable, got {type(function).__name__}")
     if isinstance(function, Module) == (backward is not None):
         raise TypeError("gradcheck: backward goes with a function, and a module has its own")
-    for name, value in (("eps", eps), ("atol", atol), ("rtol", rtol)):
-        if not _args.number("gradcheck", name, value) >= 0 or (name == "eps" and value == 0):
-            raise ValueError(f"gradcheck: {name} must be positive, got {value}")
+    for name, limit in (("eps", eps), ("atol", atol), ("rtol", rtol)):
+        if _args.number("gradcheck", name, limit) < 0 or (name == "eps" and limit == 0):
+            raise ValueError(f"gradcheck: {name} must be positive, got {limit}")
     if samples is not None:
         samples = _args.index("gradcheck", "samples", samples, 1)
     rng = np.random.default_rng(rng)
     arrays = [_prepared(x) for x in inputs]
-    run = (
-        _ModuleRun(function, arrays)
-        if isinstance(function, Module)
-        else _FunctionRun(function, backward, arrays)
-    )
+    run = _ModuleRun(function, arrays) if isinstance(function, Module) else _FunctionRun(function, backward, arrays)
     before = [x.copy() for x in arrays]
     output = np.asarray(run.forward())
     grad_output = rng.normal(size=output.shape)
@@ -188,9 +182,7 @@ def gradcheck(
 class _FunctionRun:
     """A pair of functions with their inputs."""
 
-    def __init__(
-        self, forward: Callable[..., Any], backward: Callable[..., Any] | None, inputs: list[Array]
-    ) -> None:
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any] | None, inputs: list[Array]) -> None:
         assert backward is not None
         self._forward, self._backward, self._inputs = forward, backward, inputs
 

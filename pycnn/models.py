@@ -216,9 +216,7 @@ def _residual_block(
     return net.add(f"{name}.relu2", nn.ReLU())
 
 
-def _conv3(
-    channels: int, filters: int, stride: int, rng: np.random.Generator, dtype: npt.DTypeLike
-) -> nn.Conv2d:
+def _conv3(channels: int, filters: int, stride: int, rng: np.random.Generator, dtype: npt.DTypeLike) -> nn.Conv2d:
     """Return a 3 x 3 convolution with He's initial values; batch normalisation behind it has the bias."""
     conv = nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False, rng=rng, dtype=dtype)
     nn.init.kaiming_normal(conv.weight, mode="fan_out", nonlinearity="relu", rng=rng)

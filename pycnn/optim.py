@@ -135,9 +135,7 @@ class Optimizer:
         state.update((name, getattr(self, name)) for name in self._options)
         state.update((f"step.{i}", count) for i, count in enumerate(self._steps))
         state.update(
-            (f"{name}.{i}", array.copy())
-            for name, arrays in self._state.items()
-            for i, array in enumerate(arrays)
+            (f"{name}.{i}", array.copy()) for name, arrays in self._state.items() for i, array in enumerate(arrays)
         )
         return state
 
@@ -192,9 +190,7 @@ class Optimizer:
         return {**vars(self), "_scratch": {}}
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)}' for name in self._options)})"
-        )
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)}' for name in self._options)})"
 
 
 class SGD(Optimizer):

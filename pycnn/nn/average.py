@@ -78,9 +78,7 @@ class _AvgPool(Layer):
         if self.axes == 1:  # PyTorch prints these as tuples
             parts = {key: (value,) if isinstance(value, int) else value for key, value in parts.items()}
         text = ", ".join(f"{key}={value}" for key, value in parts.items())
-        return text + (
-            "" if self.data_format in ("NCL", "NCHW", "NCDHW") else f", data_format={self.data_format!r}"
-        )
+        return text + ("" if self.data_format in ("NCL", "NCHW", "NCDHW") else f", data_format={self.data_format!r}")
 
 
 class AvgPool1d(_AvgPool):
@@ -171,9 +169,7 @@ class AdaptiveAvgPool2d(Layer):
 
     def __init__(self, output_size: Any, *, data_format: str | None = None) -> None:
         self.output_size = adaptive_size("AdaptiveAvgPool2d", output_size)
-        self.data_format = _check.choice(
-            "AdaptiveAvgPool2d", "data_format", data_format or "NCHW", FORMATS[2]
-        )
+        self.data_format = _check.choice("AdaptiveAvgPool2d", "data_format", data_format or "NCHW", FORMATS[2])
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
         return F.adaptive_avg_pool2d(x, self.output_size, data_format=self.data_format), np.shape(x)
@@ -181,9 +177,7 @@ class AdaptiveAvgPool2d(Layer):
     def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
         if not needs_input_grad:
             return None
-        return F.adaptive_avg_pool2d_backward(
-            grad_output, saved, self.output_size, data_format=self.data_format
-        )
+        return F.adaptive_avg_pool2d_backward(grad_output, saved, self.output_size, data_format=self.data_format)
 
     def extra_repr(self) -> str:
         """Return the arguments as PyTorch prints them."""
@@ -269,6 +263,5 @@ class LPPool2d(Layer):
         """Return the arguments as PyTorch prints them."""
         stride = self.stride if self._stride_given else None
         return (
-            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={stride}, "
-            f"ceil_mode={self.ceil_mode}"
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={stride}, ceil_mode={self.ceil_mode}"
         )

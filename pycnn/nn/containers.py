@@ -1,7 +1,7 @@
 """`Sequential`: layers one after the other."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from ._types import Array, Shape
 from .layer import Layer, one_shape
@@ -84,8 +84,14 @@ class Sequential(Layer):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._layers.values())
 
-    def __getitem__(self, index: int) -> Module:
-        return list(self._layers.values())[index]
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+    def __getitem__(self, index: int | slice) -> "Module | Sequential":
+        """Return a layer, or for a slice a network of these very layers under the same names."""
+        items = list(self._layers.items())
+        return Sequential(dict(items[index])) if isinstance(index, slice) else items[index][1]
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield the layers with their names."""

@@ -61,18 +61,16 @@ class _Conv(Layer):
         needs = ("weight",) if self.bias is None else ("weight", "bias")
         return ("input", *needs) if needs_input_grad else needs
 
-    def _add_grads(self, dweight: Array, dbias: Array | None) -> None:
+    def _add_grads(self, dweight: Array | None, dbias: Array | None) -> None:
         self.weight.add_grad(dweight)
-        if self.bias is not None and dbias is not None:
+        if self.bias is not None:
             self.bias.add_grad(dbias)
 
     def _kept(self, *input_shapes: Shape) -> tuple[tuple[str, ...], int]:
         return ("input",), 0
 
     def _repr_parts(self, padding: Any, output_padding: Any = 0) -> str:
-        parts = [
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        ]
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
         if padding != (0,) * self.axes:
             parts.append(f"padding={padding}")
         if output_padding not in (0, (0,) * self.axes):
@@ -109,9 +107,7 @@ class _ConvForward(_Conv):
     ) -> None:
         self._set_up(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = _check.padding(type(self).__name__, padding, self.axes)
-        self._make_parameters(
-            (self.out_channels, self.in_channels // self.groups, *self.kernel_size), bias, dtype, rng
-        )
+        self._make_parameters((self.out_channels, self.in_channels // self.groups, *self.kernel_size), bias, dtype, rng)
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
         bias = None if self.bias is None else self.bias.data
@@ -314,9 +310,7 @@ class ConvTranspose2d(_Conv):
         self._set_up(in_channels, out_channels, kernel_size, stride, dilation, groups, data_format)
         self.padding = _check.padding(type(self).__name__, padding, 2)
         self.output_padding = _check.integers(type(self).__name__, "output_padding", output_padding, 2, 0)
-        self._make_parameters(
-            (self.in_channels, self.out_channels // self.groups, *self.kernel_size), bias, dtype, rng
-        )
+        self._make_parameters((self.in_channels, self.out_channels // self.groups, *self.kernel_size), bias, dtype, rng)
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
         bias = None if self.bias is None else self.bias.data

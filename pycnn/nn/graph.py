@@ -229,7 +229,9 @@ class Graph(Module):
     @property
     def outputs(self) -> tuple[tuple[str, int], ...]:
         """Name and index of the values that the network returns."""
-        return tuple(self._outputs or [(next(reversed(self._nodes)), 0)] if self._nodes else self._outputs)
+        if self._outputs or not self._nodes:
+            return tuple(self._outputs)
+        return ((next(reversed(self._nodes)), 0),)
 
     def __getitem__(self, name: str) -> Module:
         return self._nodes[name].module
@@ -239,9 +241,7 @@ class Graph(Module):
         return ((node.name, node.module) for node in self._nodes.values())
 
     def _child_note(self, name: str) -> str:
-        return " <- " + ", ".join(
-            ref if index == 0 else f"{ref}[{index}]" for ref, index in self._nodes[name].inputs
-        )
+        return " <- " + ", ".join(ref if index == 0 else f"{ref}[{index}]" for ref, index in self._nodes[name].inputs)
 
     # Running
 
@@ -290,8 +290,7 @@ class Graph(Module):
         outputs, plan = self.outputs, self._prepared()
         if len(grad_outputs) != len(outputs):
             raise ValueError(
-                f"Graph: backward takes {len(outputs)} gradients, one for each output, "
-                f"got {len(grad_outputs)}"
+                f"Graph: backward takes {len(outputs)} gradients, one for each output, got {len(grad_outputs)}"
             )
         check_training("Graph: node", ((node.name, node.module) for node in plan.nodes))
         grads = _Gradients()
@@ -340,9 +339,7 @@ class Graph(Module):
         """Send arrays, shapes or traced values through the nodes."""
         plan = self._prepared()
         if len(inputs) != len(self._inputs):
-            raise ValueError(
-                f"Graph: takes {len(self._inputs)} inputs ({', '.join(self._inputs)}), got {len(inputs)}"
-            )
+            raise ValueError(f"Graph: takes {len(self._inputs)} inputs ({', '.join(self._inputs)}), got {len(inputs)}")
         values = {(name, 0): value for name, value in zip(self._inputs, inputs)}
         for node, frees in zip(plan.nodes, plan.frees):
             with naming(f"Graph: node {node.name!r}", node.module):

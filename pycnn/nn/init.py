@@ -179,9 +179,7 @@ def get(name: str) -> Callable[..., Parameter]:
 
 
 def _fan(target: Parameter | Array, mode: str) -> int:
-    return fans(target.shape)[
-        ("fan_in", "fan_out").index(_check.choice("init", "mode", mode, ("fan_in", "fan_out")))
-    ]
+    return fans(target.shape)[("fan_in", "fan_out").index(_check.choice("init", "mode", mode, ("fan_in", "fan_out")))]
 
 
 def _fill(target: Target, values: Callable[[Shape], Array]) -> Target:

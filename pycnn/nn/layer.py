@@ -115,9 +115,7 @@ def kept(module: Module) -> Any:
     """Return what forward kept for backward; RuntimeError when there is nothing."""
     name = type(module).__name__
     if not module.training:
-        raise RuntimeError(
-            f"{name}: backward in eval() mode, which keeps nothing; call train() and forward first"
-        )
+        raise RuntimeError(f"{name}: backward in eval() mode, which keeps nothing; call train() and forward first")
     if module._saved is None:
         raise RuntimeError(f"{name}: backward before forward (each forward serves one backward)")
     return module._saved[0]

@@ -57,9 +57,7 @@ class Linear(Layer):
         init.kaiming_uniform(self.weight, a=math.sqrt(5), rng=generator)
         if _check.boolean("Linear", "bias", bias):
             bound = 1 / math.sqrt(self.in_features)
-            self.bias = init.uniform(
-                Parameter(np.empty(self.out_features, dtype)), -bound, bound, rng=generator
-            )
+            self.bias = init.uniform(Parameter(np.empty(self.out_features, dtype)), -bound, bound, rng=generator)
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
         return F.linear(x, self.weight.data, None if self.bias is None else self.bias.data), x
@@ -91,6 +89,4 @@ class Linear(Layer):
 
     def extra_repr(self) -> str:
         """Return the arguments as PyTorch prints them."""
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-        )
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -103,6 +103,7 @@ class CrossEntropyLoss(Loss):
     def __init__(
         self,
         weight: Array | None = None,
+        *,
         ignore_index: int | None = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
@@ -186,9 +187,7 @@ class BCEWithLogitsLoss(Loss):
     array([ 0.25, -0.25])
     """
 
-    def __init__(
-        self, weight: Array | None = None, reduction: str = "mean", pos_weight: Array | None = None
-    ) -> None:
+    def __init__(self, weight: Array | None = None, reduction: str = "mean", pos_weight: Array | None = None) -> None:
         name = "BCEWithLogitsLoss"
         self.weight = None if weight is None else _class_weights(name, "weight", weight)
         self.pos_weight = None if pos_weight is None else _class_weights(name, "pos_weight", pos_weight)
@@ -238,4 +237,7 @@ def _class_weights(owner: str, name: str, values: Array) -> Array:
 
 def _in_type_of(x: Array, weight: Array | None) -> Array | None:
     """Return the weight in the type of `x`, so that one loss serves networks of both types."""
-    return weight if weight is None or weight.dtype == x.dtype else weight.astype(x.dtype)
+    dtype = getattr(x, "dtype", None)
+    if weight is None or dtype not in (np.float32, np.float64):  # the function says what is wrong with `x`
+        return weight
+    return weight.astype(dtype, copy=False)

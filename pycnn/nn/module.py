@@ -24,20 +24,20 @@ class Module:
     """Base class of layers and networks.
 
     A module finds its parts among its attributes: every `Parameter` is a parameter, every `Module` a child,
-    and the names in `buffers` are arrays that belong to the state but are not learnt. So a network of your
-    own is a class with layers as attributes, and a ``forward`` and a ``backward`` that call theirs. Most
-    networks need neither: see `Sequential` and `Graph`.
+    and `buffer_names` names arrays that belong to the state but are not learnt. So a network of your own is a
+    class with layers as attributes, and a ``forward`` and a ``backward`` that call theirs; ``backward`` takes
+    ``needs_input_grad``. Most networks need neither: see `Sequential` and `Graph`.
 
     In ``train()`` mode (the start) a module keeps what ``backward`` needs, for one backward pass. The arrays
-    are kept, not copied: do not write into an input between ``forward`` and ``backward``, or the gradients
-    are those of the new values. In ``eval()`` mode it keeps nothing and may be called from many threads at
-    once.
+    are kept, not copied: do not write into an input or an output between ``forward`` and ``backward``, or the
+    gradients are those of the new values. In ``eval()`` mode it keeps nothing and may be called from many
+    threads at once.
 
     Attributes
     ----------
     training : bool
         True in ``train()`` mode.
-    buffers : tuple of str
+    buffer_names : tuple of str
         Names of the attributes that hold arrays of the state. An attribute that is None is left out.
 
     Examples
@@ -63,7 +63,7 @@ class Module:
     """
 
     training: bool = True
-    buffers: tuple[str, ...] = ()
+    buffer_names: tuple[str, ...] = ()
     # What backward needs, wrapped in a 1-tuple so that "nothing is kept" differs from "kept None".
     _saved: tuple[Any] | None = None
 
@@ -131,7 +131,7 @@ class Module:
         """Yield (key, module, attribute) of each array of the state, in PyTorch's order."""
         for prefix, module in _walk(self, ""):
             own = [name for name, value in vars(module).items() if isinstance(value, Parameter)]
-            own += [name for name in module.buffers if getattr(module, name) is not None]
+            own += [name for name in module.buffer_names if getattr(module, name) is not None]
             for name in own:
                 yield _join(prefix, name), module, name
 
@@ -162,7 +162,7 @@ class Module:
             parameter.data, parameter.grad = parameter.data.astype(target), None
         for module in self.modules():
             module._saved = None
-            for name in module.buffers:
+            for name in module.buffer_names:
                 values = getattr(module, name)
                 if values is not None and values.dtype.kind == "f":
                     setattr(module, name, values.astype(target))
@@ -218,9 +218,7 @@ class Module:
         """
         owner = f"{type(self).__name__}.load_state_dict"
         if not isinstance(state, Mapping):
-            raise TypeError(
-                f"{owner}: state must be a mapping of names to arrays, got {type(state).__name__}"
-            )
+            raise TypeError(f"{owner}: state must be a mapping of names to arrays, got {type(state).__name__}")
         own = {key: (module, name) for key, module, name in self._named_state()}
         missing = [key for key in own if key not in state]
         unexpected = [key for key in state if key not in own]
@@ -266,9 +264,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter):
-            raise TypeError(
-                f"{type(self).__name__}: {name} is a Parameter; set {name}.data to change its values"
-            )
+            raise TypeError(f"{type(self).__name__}: {name} is a Parameter; set {name}.data to change its values")
         object.__setattr__(self, name, value)
 
     # Looks

@@ -20,7 +20,7 @@ _CHANNEL_AXIS = {"NCHW": 1, "NHWC": -1, "HWCN": -2}
 class _BatchNorm(Layer):
     ndims: ClassVar[tuple[int, ...]]
     formats: ClassVar[tuple[str, ...]]
-    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    buffer_names = ("running_mean", "running_var", "num_batches_tracked")
 
     def __init__(
         self,
@@ -116,9 +116,7 @@ class _BatchNorm(Layer):
         if len(shape) not in self.ndims:
             raise ValueError(f"{name}: expects {' or '.join(map(str, self.ndims))} axes, got shape {shape}")
         if shape[axis] != self.num_features:
-            raise ValueError(
-                f"{name}: expects {self.num_features} channels, got {shape[axis]} in shape {shape}"
-            )
+            raise ValueError(f"{name}: expects {self.num_features} channels, got {shape[axis]} in shape {shape}")
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Return the shape of the input."""
@@ -239,9 +237,7 @@ class LocalResponseNorm(ShapelessLayer):
         self.data_format = _check.choice(name, "data_format", data_format or "NCHW", ("NCHW", "NHWC", "HWCN"))
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
-        return F.local_response_norm(
-            x, self.size, self.alpha, self.beta, self.k, data_format=self.data_format
-        ), x
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, data_format=self.data_format), x
 
     def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
         if not needs_input_grad:

@@ -64,11 +64,11 @@ class Parameter:
         """How many values there are."""
         return self.data.size
 
-    def add_grad(self, grad: Array) -> None:
-        """Add to the gradient; the first one is taken over without a copy."""
+    def add_grad(self, grad: Array | None) -> None:
+        """Add to the gradient, unless `grad` is None; the first one is taken over without a copy."""
         if self.grad is None:
             self.grad = grad
-        else:
+        elif grad is not None:
             np.add(self.grad, grad, out=self.grad)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:

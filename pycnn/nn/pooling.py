@@ -31,9 +31,7 @@ def window_arguments(
     name = type(layer).__name__
     values = vars(layer)
     values["kernel_size"] = _check.as_given(name, "kernel_size", kernel_size, axes, 1)
-    values["stride"] = (
-        values["kernel_size"] if stride is None else _check.as_given(name, "stride", stride, axes, 1)
-    )
+    values["stride"] = values["kernel_size"] if stride is None else _check.as_given(name, "stride", stride, axes, 1)
     values["dilation"] = _check.as_given(name, "dilation", dilation, axes, 1)
     checked = _check.padding(name, padding, axes)
     values["padding"] = padding if isinstance(padding, (int, np.integer)) else checked
@@ -135,9 +133,7 @@ class _MaxPool(Layer):
             f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
         )
         text += "" if self.ties == "first" else f", ties={self.ties!r}"
-        return text + (
-            "" if self.data_format in ("NCL", "NCHW", "NCDHW") else f", data_format={self.data_format!r}"
-        )
+        return text + ("" if self.data_format in ("NCL", "NCHW", "NCDHW") else f", data_format={self.data_format!r}")
 
 
 class MaxPool1d(_MaxPool):
@@ -232,14 +228,10 @@ class AdaptiveMaxPool2d(Layer):
     array([[[[15.]]]])
     """
 
-    def __init__(
-        self, output_size: Any, return_indices: bool = False, *, data_format: str | None = None
-    ) -> None:
+    def __init__(self, output_size: Any, return_indices: bool = False, *, data_format: str | None = None) -> None:
         self.output_size = adaptive_size("AdaptiveMaxPool2d", output_size)
         self.return_indices = _check.boolean("AdaptiveMaxPool2d", "return_indices", return_indices)
-        self.data_format = _check.choice(
-            "AdaptiveMaxPool2d", "data_format", data_format or "NCHW", FORMATS[2]
-        )
+        self.data_format = _check.choice("AdaptiveMaxPool2d", "data_format", data_format or "NCHW", FORMATS[2])
 
     def _forward(self, x: Array, training: bool) -> tuple[Any, Any]:
         if not (training or self.return_indices):
@@ -297,9 +289,7 @@ class MaxUnpool2d(Module):
         data_format: str | None = None,
     ) -> None:
         self.kernel_size = _check.integers("MaxUnpool2d", "kernel_size", kernel_size, 2, 1)
-        self.stride = (
-            self.kernel_size if stride is None else _check.integers("MaxUnpool2d", "stride", stride, 2, 1)
-        )
+        self.stride = self.kernel_size if stride is None else _check.integers("MaxUnpool2d", "stride", stride, 2, 1)
         self.padding = _check.integers("MaxUnpool2d", "padding", padding, 2, 0)
         self.data_format = _check.choice("MaxUnpool2d", "data_format", data_format or "NCHW", FORMATS[2])
 
@@ -371,7 +361,5 @@ def adaptive_size(name: str, output_size: Any) -> int | tuple[int | None, ...]:
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != 2:
             raise ValueError(f"{name}: output_size must be an int or 2 of them, got {output_size!r}")
-        return tuple(
-            None if size is None else _check.integer(name, "output_size", size, 1) for size in output_size
-        )
+        return tuple(None if size is None else _check.integer(name, "output_size", size, 1) for size in output_size)
     return _check.integer(name, "output_size", output_size, 1)

@@ -87,18 +87,14 @@ class Flatten(Layer):
         if self.data_format.startswith("NC"):
             return self._merged(shape)
         if len(shape) != len(self.data_format):
-            raise ValueError(
-                f"Flatten: expects {len(self.data_format)} axes ({self.data_format}), got shape {shape}"
-            )
+            raise ValueError(f"Flatten: expects {len(self.data_format)} axes ({self.data_format}), got shape {shape}")
         return self._merged(tuple(shape[axis] for axis in self._to_nc()))
 
     def _merged(self, shape: Shape) -> Shape:
         ndim = len(shape)
         start, end = (dim + ndim if dim < 0 else dim for dim in (self.start_dim, self.end_dim))
         if not 0 <= start <= end < ndim:
-            raise ValueError(
-                f"Flatten: start_dim={self.start_dim}, end_dim={self.end_dim} do not fit shape {shape}"
-            )
+            raise ValueError(f"Flatten: start_dim={self.start_dim}, end_dim={self.end_dim} do not fit shape {shape}")
         return (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
     def _to_nc(self) -> list[int]:
