@@ -5,6 +5,7 @@ Colours mean the same in all pictures: blue flows forward, orange (or, where neg
 green are weights.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,10 +99,13 @@ class Words:
 class Row:
     """Things that stand side by side, with a heading over them."""
 
-    items: Sequence[Grid | Sign | Words]
+    items: "Sequence[Item]"
     heading: str = ""
     gap: float = 0.75
     indent: float = 0.0
+
+
+Item = Grid | Sign | Words
 
 
 def need_matplotlib() -> None:
@@ -112,6 +116,7 @@ def need_matplotlib() -> None:
         raise ImportError('pictures need matplotlib: pip install "pycnn[train]"') from error
 
 
+@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
     """Width of the longest line in units."""
     from matplotlib.textpath import TextPath
@@ -170,9 +175,7 @@ def draw_grid(axes: "Axes", grid: Grid, x: float, y: float) -> None:
         ghost = grid.ghosts is not None and bool(grid.ghosts[r, c])
         left, top = x + c * grid.cell, y + r * grid.cell
         face = "#f1f3f5" if ghost else tuple(colours[r, c])
-        axes.add_patch(
-            Rectangle((left, top), grid.cell, grid.cell, facecolor=face, edgecolor="#c9d1d9", lw=0.8)
-        )
+        axes.add_patch(Rectangle((left, top), grid.cell, grid.cell, facecolor=face, edgecolor="#c9d1d9", lw=0.8))
         text = number_text(float(grid.values[r, c])) if grid.labels is None else grid.labels[r][c]
         room = min(1.0, 0.8 * grid.cell / max(text_width(text, BODY), 1e-6))
         dark = not ghost and float(colours[r, c] @ np.array([0.3, 0.59, 0.11])) < 0.5
@@ -255,7 +258,7 @@ def _outline_patch(mark: Outline, x: float, y: float, cell: float) -> Any:
     )
 
 
-def _item_size(item: Grid | Sign | Words) -> tuple[float, float, float, float]:
+def _item_size(item: "Item") -> tuple[float, float, float, float]:
     """Width, and height above, within and below the middle part, of one thing in a row."""
     if isinstance(item, Grid):
         width, height = item.size
@@ -280,9 +283,7 @@ def _draw_sign(axes: "Axes", sign: Sign, x: float, y: float, width: float) -> No
         ends = [(x + 0.05, y), (x + width - 0.05, y)]
         start, stop = ends if sign.text == "->" else ends[::-1]
         style = "simple,head_width=9,head_length=9,tail_width=2.6"
-        axes.add_patch(
-            FancyArrowPatch(start, stop, arrowstyle=style, color=sign.colour, lw=0, mutation_scale=1)
-        )
+        axes.add_patch(FancyArrowPatch(start, stop, arrowstyle=style, color=sign.colour, lw=0, mutation_scale=1))
     else:
         size = 2.2 * HEADING if sign.text == "\u22c6" else HEADING + 3  # the star is a small sign
         axes.text(middle, y, sign.text, color=sign.colour, fontsize=size, ha="center", va="center")
@@ -313,7 +314,7 @@ def sheet(rows: Sequence[Row], margin: float = 0.5, row_gap: float = 0.55) -> "F
     return figure
 
 
-def _draw_item(axes: "Axes", item: Grid | Sign | Words, x: float, centre: float, width: float) -> None:
+def _draw_item(axes: "Axes", item: "Item", x: float, centre: float, width: float) -> None:
     if isinstance(item, Grid):
         draw_grid(axes, item, x + (width - item.size[0]) / 2, centre - item.size[1] / 2)
     elif isinstance(item, Sign):

@@ -1,5 +1,6 @@
 """Pictures of convolution: its matrix, its two gradients, its readers. See `pycnn.plot_backprop`."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pycnn._plot_board import (
     WINDOWS,
     Array,
     Grid,
+    Item,
     Outline,
     Row,
     Sign,
@@ -26,12 +28,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+SMALL_CELL = 0.75
+
+
 def _names(letter: str, shape: tuple[int, ...]) -> list[str]:
     return [f"${letter}_{{{r}{c}}}$" for r, c in np.ndindex(*shape)]
 
 
 def _frame(row: int, col: int, window: Array, colour: str) -> Outline:
     return Outline(row, col, window.shape[0], window.shape[1], colour)
+
+
+def _one(row: int, col: int, colour: str) -> Outline:
+    return Outline(row, col, 1, 1, colour, 0.08)
 
 
 def conv_as_matrix(weight: Any, input_shape: tuple[int, int]) -> Array:
@@ -63,6 +72,10 @@ def conv_as_matrix(weight: Any, input_shape: tuple[int, int]) -> Array:
     return np.ascontiguousarray(F.conv2d(units, as_image(kernel)).reshape(cells, -1).T)
 
 
+def _column(values: Array, title: str, role: str = "value") -> Grid:
+    return Grid(values.reshape(-1, 1), title, role, cell=SMALL_CELL)
+
+
 def draw_conv_matrix(x: Any, weight: Any, grad_output: Any) -> "Figure":
     """Draw a convolution as a fully connected layer, and its transposed matrix carrying the deltas back.
 
@@ -87,62 +100,30 @@ def draw_conv_matrix(x: Any, weight: Any, grad_output: Any) -> "Figure":
     matrix = conv_as_matrix(kernel, (cells.shape[0], cells.shape[1]))
     y = (matrix @ cells.ravel()).reshape(dy.shape)
     dx = (matrix.T @ dy.ravel()).reshape(cells.shape)
-    small = 0.75
     rows, cols = _names("y", dy.shape), _names("x", cells.shape)
-    one_row = [Outline(0, 0, 1, matrix.shape[1], WINDOWS[0], 0.05)]
-    first = [_frame(0, 0, kernel, WINDOWS[0])]
+    row = [Outline(0, 0, 1, matrix.shape[1], WINDOWS[0], 0.05)]
+    convolution: list[Item] = [
+        Grid(cells, "input x", outlines=[_frame(0, 0, kernel, WINDOWS[0])]),
+        Grid(kernel, "kernel w", "weight"),
+        Sign("->", "slide", FORWARD),
+        Grid(y, "output y", outlines=[_one(0, 0, WINDOWS[0])]),
+        Words("The framed window is\nthe framed row below.", size=SMALL),
+    ]
+    told = "one row a window, one column a cell"
+    connected: list[Item] = [
+        Grid(matrix, told, "weight", "", row, row_names=rows, col_names=cols, cell=SMALL_CELL),
+        *(Sign("\u00d7"), _column(cells, "x"), Sign("="), _column(y, "y")),
+    ]
+    turned = Grid(matrix.T, "the transposed matrix", "weight", row_names=cols, col_names=rows, cell=SMALL_CELL)
+    backward: list[Item] = [
+        *(turned, Sign("\u00d7"), _column(dy, "dy", "delta"), Sign("="), _column(dx, "dx", "delta")),
+        *(Sign("=", "as an image", BACKWARD), Grid(dx, "dx", "delta")),
+    ]
     return sheet(
         [
-            Row(
-                [
-                    Grid(cells, "input x", outlines=first),
-                    Grid(kernel, "kernel w", "weight"),
-                    Sign("->", "slide", FORWARD),
-                    Grid(y, "output y", outlines=[Outline(0, 0, 1, 1, WINDOWS[0], 0.08)]),
-                    Words("The framed window is\nthe framed row below.", size=SMALL),
-                ],
-                "As a convolution",
-            ),
-            Row(
-                [
-                    Grid(
-                        matrix,
-                        "one row a window, one column a cell",
-                        "weight",
-                        "",
-                        one_row,
-                        cell=small,
-                        row_names=rows,
-                        col_names=cols,
-                    ),
-                    Sign("\u00d7"),
-                    Grid(cells.reshape(-1, 1), "x", cell=small),
-                    Sign("="),
-                    Grid(y.reshape(-1, 1), "y", cell=small),
-                ],
-                "The same as a fully connected layer",
-                gap=0.55,
-            ),
-            Row(
-                [
-                    Grid(
-                        matrix.T,
-                        "the transposed matrix",
-                        "weight",
-                        cell=small,
-                        row_names=cols,
-                        col_names=rows,
-                    ),
-                    Sign("\u00d7"),
-                    Grid(dy.reshape(-1, 1), "dy", "delta", cell=small),
-                    Sign("="),
-                    Grid(dx.reshape(-1, 1), "dx", "delta", cell=small),
-                    Sign("=", "as an image", BACKWARD),
-                    Grid(dx, "dx", "delta"),
-                ],
-                "Its deltas go back through the transposed matrix",
-                gap=0.55,
-            ),
+            Row(convolution, "As a convolution"),
+            Row(connected, "The same as a fully connected layer", gap=0.55),
+            Row(backward, "Its deltas go back through the transposed matrix", gap=0.55),
         ]
     )
 
@@ -169,50 +150,41 @@ def draw_conv_backward(x: Any, weight: Any, grad_output: Any) -> "Figure":
     cells, kernel = as_matrix("draw_conv_backward", "x", x), as_matrix("draw_conv_backward", "weight", weight)
     dy = as_matrix("draw_conv_backward", "grad_output", grad_output)
     (high, wide), size = kernel.shape, cells.shape
-    dx, dw, _ = F.conv2d_backward(as_image(dy), as_image(cells), as_image(kernel))
+    back = F.conv2d_backward(as_image(dy), as_image(cells), as_image(kernel))
+    dx, dw = np.asarray(back[0])[0, 0], np.asarray(back[1])[0, 0]
     pads = ((high - 1, high - 1), (wide - 1, wide - 1))
     padded, ghosts = np.pad(dy, pads), np.pad(np.zeros(dy.shape, bool), pads, constant_values=True)
     r, c = (size[0] - 1) // 2, (size[1] - 1) // 2
-    return sheet(
-        [
-            Row(
-                [
-                    Grid(
-                        padded,
-                        "deltas, padded with zeros",
-                        "delta",
-                        ghosts=ghosts,
-                        outlines=[Outline(r, c, high, wide, WINDOWS[1])],
-                    ),
-                    Sign("\u22c6"),
-                    Grid(kernel[::-1, ::-1], "kernel turned\nby 180 degrees", "weight"),
-                    Sign("="),
-                    Grid(
-                        dx[0, 0],
-                        "deltas of the input",
-                        "delta",
-                        outlines=[Outline(r, c, 1, 1, WINDOWS[1], 0.08)],
-                    ),
-                ],
-                "The delta goes to the input",
-            ),
-            Row(
-                [
-                    Grid(cells, "input", outlines=[_frame(0, 0, dy, WINDOWS[2])]),
-                    Sign("\u22c6"),
-                    Grid(dy, "deltas", "delta"),
-                    Sign("="),
-                    Grid(
-                        dw[0, 0],
-                        "gradient of the kernel",
-                        "delta",
-                        outlines=[Outline(0, 0, 1, 1, WINDOWS[2], 0.08)],
-                    ),
-                ],
-                "The delta goes to the weights",
-            ),
-        ]
-    )
+    frame = [_frame(r, c, kernel, WINDOWS[1])]
+    to_input: list[Item] = [
+        Grid(padded, "deltas, padded with zeros", "delta", ghosts=ghosts, outlines=frame),
+        Sign("\u22c6"),
+        Grid(kernel[::-1, ::-1], "kernel turned\nby 180 degrees", "weight"),
+        Sign("="),
+        Grid(dx, "deltas of the input", "delta", outlines=[_one(r, c, WINDOWS[1])]),
+    ]
+    to_weights: list[Item] = [
+        Grid(cells, "input", outlines=[_frame(0, 0, dy, WINDOWS[2])]),
+        Sign("\u22c6"),
+        Grid(dy, "deltas", "delta"),
+        Sign("="),
+        Grid(dw, "gradient of the kernel", "delta", outlines=[_one(0, 0, WINDOWS[2])]),
+    ]
+    return sheet([Row(to_input, "The delta goes to the input"), Row(to_weights, "The delta goes to the weights")])
+
+
+def _reader(kernel: Array, size: tuple[int, int], window: tuple[int, int], delta: float, used: float) -> Grid:
+    """One window over the input with its weights, and what it hands back to the cell that it reads with `used`."""
+    (r, c), (high, wide) = window, kernel.shape
+    cells = np.zeros(size)
+    cells[r : r + high, c : c + wide] = kernel
+    labels = [["" for _ in range(size[1])] for _ in range(size[0])]
+    for i, j in np.ndindex(high, wide):
+        labels[r + i][c + j] = number_text(float(kernel[i, j]))
+    product = f"{number_text(delta)} \u00d7 {number_text(used)} = {number_text(delta * used)}"
+    title = f"window ({r}, {c})\ndelta {number_text(delta)}"
+    limit = float(np.abs(kernel).max())
+    return Grid(cells, title, "weight", product, labels=labels, cell=SMALL_CELL, limit=limit)
 
 
 def draw_reads(weight: Any, grad_output: Any, cell: tuple[int, int]) -> "Figure":
@@ -240,44 +212,24 @@ def draw_reads(weight: Any, grad_output: Any, cell: tuple[int, int]) -> "Figure"
     size = (dy.shape[0] + kernel.shape[0] - 1, dy.shape[1] + kernel.shape[1] - 1)
     if not (0 <= cell[0] < size[0] and 0 <= cell[1] < size[1]):
         raise ValueError(f"draw_reads: cell must lie in an input of {size}, got {cell}")
-    nothing = np.zeros((1, 1, *size))
-    counts = F.conv2d_backward(as_image(np.ones_like(dy)), nothing, as_image(np.ones_like(kernel)))[0]
-    dx = F.conv2d_backward(as_image(dy), nothing, as_image(kernel))[0]
+    nothing, ones = np.zeros((1, 1, *size)), as_image(np.ones_like(kernel))
+    counts = np.asarray(F.conv2d_backward(as_image(np.ones_like(dy)), nothing, ones)[0])[0, 0]
+    dx = np.asarray(F.conv2d_backward(as_image(dy), nothing, as_image(kernel))[0])[0, 0]
     here = Outline(cell[0], cell[1], 1, 1, WINDOWS[0], 0.2)
-    readers: list[Grid | Sign] = []
+    readers: list[Item] = []
     for r, c in np.ndindex(*dy.shape):
         i, j = cell[0] - r, cell[1] - c
-        if not (0 <= i < kernel.shape[0] and 0 <= j < kernel.shape[1]):
-            continue
-        window = np.zeros(size)
-        window[r : r + kernel.shape[0], c : c + kernel.shape[1]] = kernel
-        delta, used = float(dy[r, c]), float(kernel[i, j])
-        product = f"{number_text(delta)} \u00d7 {number_text(used)} = {number_text(delta * used)}"
-        frame = _frame(r, c, kernel, WINDOWS[1 + len(readers) // 2])
-        inside = np.pad(np.ones_like(kernel, dtype=bool), ((r, size[0]), (c, size[1])))[: size[0], : size[1]]
-        labels = [
-            [number_text(float(value)) if used else "" for value, used in zip(*row)]
-            for row in zip(window, inside)
-        ]
-        title = f"window ({r}, {c})\ndelta {number_text(delta)}"
-        grid = Grid(
-            window,
-            title,
-            "weight",
-            product,
-            [frame, here],
-            labels=labels,
-            cell=0.75,
-            limit=float(np.abs(kernel).max()),
-        )
-        readers += [grid, Sign("+")]
-    answer = Words(f"= {number_text(float(dx[0, 0][cell]))}", BACKWARD, 14)
-    top: list[Grid | Sign | Words] = [
-        Grid(counts[0, 0], "how many windows read a cell", "count", outlines=[here]),
+        if 0 <= i < kernel.shape[0] and 0 <= j < kernel.shape[1]:
+            frame = _frame(r, c, kernel, WINDOWS[1 + len(readers) // 2 % (len(WINDOWS) - 1)])
+            grid = _reader(kernel, size, (r, c), float(dy[r, c]), float(kernel[i, j]))
+            readers += [replace(grid, outlines=[frame, here]), Sign("+")]
+    answer = Words(f"= {number_text(float(dx[cell]))}", BACKWARD, 14)
+    top: list[Item] = [
+        Grid(counts, "how many windows read a cell", "count", outlines=[here]),
         Grid(kernel, "kernel", "weight"),
         Grid(dy, "deltas that arrive", "delta"),
-        Sign("->", "each window adds\ndelta × weight", BACKWARD),
-        Grid(dx[0, 0], "deltas that leave", "delta", outlines=[here]),
+        Sign("->", "each window adds\ndelta \u00d7 weight", BACKWARD),
+        Grid(dx, "deltas that leave", "delta", outlines=[here]),
     ]
     return sheet([Row(top), Row([*readers[:-1], answer], "The readers of the framed cell", gap=0.5)])
 

@@ -15,6 +15,7 @@ from pycnn._plot_board import (
     SMALL,
     Array,
     Grid,
+    Item,
     Row,
     Sign,
     as_image,
@@ -127,8 +128,8 @@ def draw_layers(net: Any, x: Any, grad_output: Any) -> "Figure":
     image = as_image(as_matrix("draw_layers", "x", x))
     dy = as_image(as_matrix("draw_layers", "grad_output", grad_output))
     steps = trace_gradients(net, image, dy)
-    forward: list[Grid | Sign] = []
-    backward: list[Grid | Sign] = []
+    forward: list[Item] = []
+    backward: list[Item] = []
     limit = max(float(np.abs(step.delta).max()) for step in steps)
     for step in steps:
         name = step.name.split("(")[0]
@@ -191,9 +192,7 @@ def _arrow(axes: "Axes", start: float, stop: float, y: float, colour: str) -> No
     from matplotlib.patches import FancyArrowPatch
 
     style = "simple,head_width=7,head_length=7,tail_width=2"
-    axes.add_patch(
-        FancyArrowPatch((start, y), (stop, y), arrowstyle=style, color=colour, lw=0, mutation_scale=1)
-    )
+    axes.add_patch(FancyArrowPatch((start, y), (stop, y), arrowstyle=style, color=colour, lw=0, mutation_scale=1))
 
 
 def _shape_text(values: Array) -> str:
@@ -236,17 +235,15 @@ def draw_gradient_flow(
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3, rng=0))
     >>> figure = draw_gradient_flow(net, np.ones((1, 1, 4, 4), np.float32), lambda y: np.ones_like(y))
     """
-    steps = [
-        s for s in trace_gradients(net, x, grad_output) if not s.name.startswith(("Flatten", "Identity"))
-    ]
-    shown = max(len(_maps(s.activation[sample], channels)) for s in steps)
+    steps = trace_gradients(net, x, grad_output)
+    steps = [step for step in steps if not step.name.startswith(("Flatten", "Identity"))]
+    shown = max(len(_maps(step.activation[sample], channels)) for step in steps)
     height = max(shown * (MAP + GAP), 4.5)
     figure, axes = blank(len(steps) * COLUMN + 0.4, 2 * height + 5.0)
     tops = (2.2, 2.2 + height + 1.5)
-    axes.text(0.5, 0.3, "Forward: activations", fontsize=HEADING, weight="bold", color=FORWARD, va="top")
-    axes.text(
-        0.5, tops[1] - 1.1, "Backward: deltas", fontsize=HEADING, weight="bold", color=BACKWARD, va="top"
-    )
+    look: dict[str, Any] = {"fontsize": HEADING, "weight": "bold", "va": "top"}
+    axes.text(0.5, 0.3, "Forward: activations", color=FORWARD, **look)
+    axes.text(0.5, tops[1] - 1.1, "Backward: deltas", color=BACKWARD, **look)
     for number, step in enumerate(steps):
         left = 0.8 + number * COLUMN
         activation, delta = step.activation[sample], step.delta[sample]
@@ -254,17 +251,9 @@ def draw_gradient_flow(
         axes.text(left + MAP / 2, tops[0] - 0.25, name, fontsize=SMALL, color=INK, ha="center", va="bottom")
         _stack(axes, activation, "value", left, tops[0], channels, class_names, height)
         _stack(axes, delta, "delta", left, tops[1], channels, class_names, height)
-        norm, zeros = float(np.linalg.norm(delta)), float((delta == 0).mean())
-        told = f"norm {norm:.2g}\n{zeros:.0%} zero"
-        axes.text(
-            left + MAP / 2,
-            tops[1] + height + 0.1,
-            told,
-            fontsize=SMALL - 1,
-            color=FAINT,
-            ha="center",
-            va="top",
-        )
+        told = f"norm {np.linalg.norm(delta):.2g}\n{(delta == 0).mean():.0%} zero"
+        under = (left + MAP / 2, tops[1] + height + 0.1)
+        axes.text(*under, told, fontsize=SMALL - 1, color=FAINT, ha="center", va="top")
         if number:
             _arrow(axes, left - 0.95, left - 0.25, tops[0] + height / 2, FORWARD)
             _arrow(axes, left - 0.25, left - 0.95, tops[1] + height / 2, BACKWARD)

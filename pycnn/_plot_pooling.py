@@ -12,6 +12,7 @@ from pycnn._plot_board import (
     WINDOWS,
     Array,
     Grid,
+    Item,
     Outline,
     Row,
     Sign,
@@ -37,9 +38,27 @@ def _windows(shape: tuple[int, ...], kernel: int, stride: int) -> list[Outline]:
 
 def _cells(shape: tuple[int, ...]) -> list[Outline]:
     return [
-        Outline(r, c, 1, 1, WINDOWS[number % len(WINDOWS)], 0.08)
-        for number, (r, c) in enumerate(np.ndindex(*shape))
+        Outline(r, c, 1, 1, WINDOWS[number % len(WINDOWS)], 0.08) for number, (r, c) in enumerate(np.ndindex(*shape))
     ]
+
+
+def _average(image: Array, delta: Array, kernel: int, step: int) -> tuple[Array, Array, list[Item]]:
+    y = F.avg_pool2d(image, kernel, step)
+    dx = F.avg_pool2d_backward(delta, image.shape, kernel, step)
+    return y, dx, [Sign("->", f"each cell of a window\ngets 1/{kernel**2} of its delta", BACKWARD)]
+
+
+def _maximum(image: Array, delta: Array, kernel: int, step: int, ties: str) -> tuple[Array, Array, list[Item]]:
+    y, indices = F.max_pool2d(image, kernel, step, return_indices=True)
+
+    def back(deltas: Array) -> Array:
+        dx: Array = F.max_pool2d_backward(deltas, indices, image.shape, kernel, step, x=image, ties=ties)
+        return dx
+
+    title = "windows that a cell wins" if step < kernel else "mask: who won"
+    mask = Grid(back(np.ones_like(y))[0, 0], title, "mask", limit=2.0)
+    rule = Sign("->", "the winner gets\nthe whole delta", BACKWARD)
+    return y, back(delta), [rule, mask, Sign("->", colour=BACKWARD)]
 
 
 def draw_pooling(
@@ -85,42 +104,19 @@ def draw_pooling(
         raise ValueError(f"draw_pooling: kind must be 'max' or 'avg', got {kind!r}")
     cells, dy = as_matrix("draw_pooling", "x", x), as_matrix("draw_pooling", "grad_output", grad_output)
     step = kernel_size if stride is None else stride
-    image, delta = as_image(cells), as_image(dy)
     if kind == "avg":
-        y = F.avg_pool2d(image, kernel_size, step)
-        dx = F.avg_pool2d_backward(delta, image.shape, kernel_size, step)
-        name, rule = "average of each window", f"each cell of a window\ngets 1/{kernel_size**2} of its delta"
-        between: list[Grid | Sign] = []
+        y, dx, between = _average(as_image(cells), as_image(dy), kernel_size, step)
     else:
-        y, indices = F.max_pool2d(image, kernel_size, step, return_indices=True)
-        dx = F.max_pool2d_backward(delta, indices, image.shape, kernel_size, step, x=image, ties=ties)
-        wins = F.max_pool2d_backward(
-            np.ones_like(y), indices, image.shape, kernel_size, step, x=image, ties=ties
-        )
-        overlap = step < kernel_size
-        name, rule = "largest of each window", "the winner gets\nthe whole delta"
-        between = [
-            Grid(wins[0, 0], "windows that a cell wins" if overlap else "mask: who won", "mask", limit=2.0)
-        ]
-        between.append(Sign("->", colour=BACKWARD))
+        y, dx, between = _maximum(as_image(cells), as_image(dy), kernel_size, step, ties)
     frames, ends = _windows(y.shape[2:], kernel_size, step), _cells(y.shape[2:])
-    forward: list[Grid | Sign] = [
-        Grid(cells, "input", outlines=frames),
-        Sign("->", name, FORWARD),
-        Grid(y[0, 0], "output", outlines=ends),
-    ]
-    backward: list[Grid | Sign] = [
-        Grid(dy, "deltas that arrive", "delta", total(dy), outlines=ends, limit=float(np.abs(dy).max())),
-        Sign("->", rule, BACKWARD),
+    name = "average of each window" if kind == "avg" else "largest of each window"
+    top, marks = float(np.abs(dy).max()), [] if step < kernel_size else frames
+    output = Grid(y[0, 0], "output", outlines=ends)
+    forward: list[Item] = [Grid(cells, "input", outlines=frames), Sign("->", name, FORWARD), output]
+    backward: list[Item] = [
+        Grid(dy, "deltas that arrive", "delta", total(dy), outlines=ends, limit=top),
         *between,
-        Grid(
-            dx[0, 0],
-            "deltas that leave",
-            "delta",
-            total(dx),
-            [] if step < kernel_size else frames,
-            limit=float(np.abs(dy).max()),
-        ),
+        Grid(dx[0, 0], "deltas that leave", "delta", total(dx), marks, limit=top),
     ]
     return sheet([Row(forward, "Forward"), Row(backward, "Backward")])
 
@@ -149,7 +145,7 @@ def draw_ties(window: Any, delta: float) -> "Figure":
     size = cells.shape
     y, indices = F.max_pool2d(image, size, return_indices=True)
     tied = [Outline(r, c, 1, 1, WINDOWS[0], 0.08) for r, c in np.argwhere(cells == y.item())]
-    items: list[Grid | Sign] = [
+    items: list[Item] = [
         Grid(cells, "window", outlines=tied, note=f"{len(tied)} cells tie"),
         Grid(dy[0, 0], "its delta", "delta"),
         Sign("->", "hand it back", BACKWARD),
@@ -203,7 +199,7 @@ def draw_shift(image: Any, weight: Any, pools: tuple[int, ...] = (2, 4)) -> "Fig
     shares = [float(np.linalg.norm(change)) / norm for change, norm in zip(changes, norms)]
     rows = []
     for heading, line, role in zip(("Before", "Moved by one pixel", "Change"), [*lines, changes], "vvd"):
-        items: list[Grid | Sign] = []
+        items: list[Item] = []
         for i, (cells, title) in enumerate(zip(line, titles)):
             cell = small * plane.shape[0] / cells.shape[0]
             note = f"{shares[i]:.0%} of the map" if role == "d" else ""

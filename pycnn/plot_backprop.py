@@ -23,6 +23,7 @@ from pycnn._plot_board import (
     SMALL,
     Array,
     Grid,
+    Item,
     Row,
     Sign,
     as_matrix,
@@ -99,14 +100,14 @@ def draw_batch_norm(x: Any, grad_output: Any, weight: float = 1.0) -> "Figure":
     def column(cells: Array, title: str, note: str = "") -> Grid:
         return Grid(cells, title, "delta", note, cell=1.1, limit=limit)
 
-    forward: list[Grid | Sign] = [
+    forward: list[Item] = [
         Grid(values, "x", cell=1.1),
         Sign("->", "minus the mean,\nover std", FORWARD),
         Grid(normal, "normalised", cell=1.1),
         Sign("->", f"× weight {number_text(weight)}", FORWARD),
         Grid(normal * weight, "y", cell=1.1),
     ]
-    backward: list[Grid | Sign] = [
+    backward: list[Item] = [
         column(dy, "dy", f"mean {number_text(float(dy.mean()))}"),
         Sign("\u2212"),
         column(np.full_like(dy, dy.mean()), "its mean", "moving all x\nchanges nothing"),
@@ -128,22 +129,26 @@ def _circle(axes: "Axes", at: tuple[float, float], text: str, colour: str) -> No
     axes.text(*at, text, color=INK, fontsize=BODY, ha="center", va="center", zorder=4)
 
 
-def _edges(
-    axes: "Axes", left: Sequence[tuple[float, float]], right: Sequence[tuple[float, float]], w: Array
-) -> None:
+def _edges(axes: "Axes", left: Sequence[tuple[float, float]], right: Sequence[tuple[float, float]], w: Array) -> None:
     for (i, end), (j, start) in ((a, b) for a in enumerate(right) for b in enumerate(left)):
         axes.plot([start[0], end[0]], [start[1], end[1]], color="#8cc9ae", lw=1.2 + abs(w[i, j]), zorder=1)
         share = 0.36 if j % 2 == 0 else 0.7
         at = (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
         box = {"boxstyle": "round,pad=0.2", "facecolor": PAPER, "edgecolor": "#4fb38a", "lw": 0.8}
-        axes.text(
-            *at, number_text(w[i, j]), fontsize=SMALL, ha="center", va="center", color=INK, bbox=box, zorder=2
-        )
+        axes.text(*at, number_text(w[i, j]), fontsize=SMALL, ha="center", va="center", color=INK, bbox=box, zorder=2)
 
 
 def _bracketed(value: float) -> str:
     text = number_text(value)
     return f"({text})" if value < 0 else text
+
+
+def _neuron(axes: "Axes", at: tuple[float, float], name: str, forward: str, backward: str, side: int) -> None:
+    """Draw a circle with its name, and beside it (left for side -1) what went forward and what comes back."""
+    _circle(axes, at, name, FORWARD)
+    align = "left" if side > 0 else "right"
+    for words, up, colour, weight in ((forward, -0.3, FORWARD, "normal"), (backward, 0.4, BACKWARD, "bold")):
+        axes.text(at[0] + 0.9 * side, at[1] + up, words, color=colour, ha=align, va="center", weight=weight)
 
 
 def draw_linear(x: Any, weight: Any, grad_output: Any, bias: Any = None) -> "Figure":
@@ -169,49 +174,25 @@ def draw_linear(x: Any, weight: Any, grad_output: Any, bias: Any = None) -> "Fig
     """
     w = as_matrix("draw_linear", "weight", weight)
     cells, dy = np.asarray(x, dtype=np.float64), np.asarray(grad_output, dtype=np.float64)
-    z = F.linear(cells[None], w, None if bias is None else np.asarray(bias, dtype=np.float64))
-    dz = F.relu_backward(dy[None], z)
-    dx = F.linear_backward(dz, cells[None], w)[0][0]
+    sums = F.linear(cells[None], w, None if bias is None else np.asarray(bias, dtype=np.float64))
+    delta = F.relu_backward(dy[None], sums)
+    dx = np.asarray(F.linear_backward(delta, cells[None], w)[0])[0]
+    open_ = (sums[0] > 0).astype(int)
     neurons, inputs = w.shape
-    step = 2.3
-    height = step * max(neurons, inputs) + 1.2
+    height = 2.3 * max(neurons, inputs) + 1.2
     figure, axes = blank(WIDE, height + 0.9 * inputs + 0.6)
     left = [(4.2, 0.9 + (j + 0.5) * (height - 1.2) / inputs) for j in range(inputs)]
     right = [(12.4, 0.9 + (i + 0.5) * (height - 1.2) / neurons) for i in range(neurons)]
     _edges(axes, left, right, w)
-    for j, at in enumerate(left):
-        _circle(axes, at, f"$P_{j + 1}$", FORWARD)
-        axes.text(
-            at[0] - 0.9, at[1] - 0.3, f"value {number_text(cells[j])}", color=FORWARD, ha="right", va="center"
-        )
-        told = f"gets {number_text(dx[j])}"
-        axes.text(at[0] - 0.9, at[1] + 0.4, told, color=BACKWARD, ha="right", va="center", weight="bold")
     for i, at in enumerate(right):
-        _circle(axes, at, f"$FC_{i + 1}$", FORWARD)
-        slope = "1" if z[0, i] > 0 else "0"
-        told = f"sum {number_text(z[0, i])}, so f' = {slope}"
-        axes.text(at[0] + 0.9, at[1] - 0.3, told, color=FORWARD, ha="left", va="center")
-        told = f"gradient {number_text(dy[i])}"
-        axes.text(at[0] + 0.9, at[1] + 0.4, told, color=BACKWARD, ha="left", va="center", weight="bold")
-    for j in range(inputs):
-        terms = zip(dy, z[0] > 0, w[:, j])
-        parts = (f"{number_text(d)}·{int(open_)}·{_bracketed(float(weight))}" for d, open_, weight in terms)
+        told = f"sum {number_text(sums[0, i])}, so f' = {open_[i]}"
+        _neuron(axes, at, f"$FC_{i + 1}$", told, f"gradient {number_text(dy[i])}", 1)
+    for j, at in enumerate(left):
+        _neuron(axes, at, f"$P_{j + 1}$", f"value {number_text(cells[j])}", f"gets {number_text(dx[j])}", -1)
+        parts = (f"{number_text(d)}·{f}·{_bracketed(float(v))}" for d, f, v in zip(dy, open_, w[:, j]))
         line = f"grad $P_{j + 1}$  =  " + "  +  ".join(parts) + f"  =  {number_text(dx[j])}"
-        axes.text(
-            WIDE / 2,
-            height + 0.9 * j + 0.4,
-            line,
-            color=BACKWARD,
-            fontsize=BODY + 1,
-            ha="center",
-            va="center",
-        )
-    axes.text(
-        WIDE / 2,
-        0.5,
-        "gradient · slope · weight, summed over the neurons",
-        color=FAINT,
-        fontsize=SMALL,
-        ha="center",
-    )
+        at_line = (WIDE / 2, height + 0.9 * j + 0.4)
+        axes.text(*at_line, line, color=BACKWARD, fontsize=BODY + 1, ha="center", va="center")
+    told = "gradient · slope · weight, summed over the neurons"
+    axes.text(WIDE / 2, 0.5, told, color=FAINT, fontsize=SMALL, ha="center")
     return figure
