@@ -77,23 +77,135 @@ static void NAME(pack_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *R
     }
 }
 
+static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RESTRICT src, ptrdiff_t channel_step,
+                             ptrdiff_t channels, const pycnn_piece *RESTRICT pieces, ptrdiff_t taps, ptrdiff_t runs,
+                             ptrdiff_t step) {
+    for (ptrdiff_t c = 0; c < channels; c++) {
+        const pycnn_piece *RESTRICT piece = pieces;
+        const REAL *RESTRICT plane = src + c * channel_step;
+        for (ptrdiff_t t = 0; t < taps; t++, dst += width) {
+            for (ptrdiff_t r = 0; r < runs; r++, piece++) {
+                REAL *RESTRICT d = dst + piece->begin;
+                const REAL *RESTRICT s = plane + piece->src;
+                ptrdiff_t lo = piece->lo, hi = piece->hi;
+                for (ptrdiff_t j = 0; j < piece->length; j += VL, lo -= VL, hi -= VL) {
+                    const ptrdiff_t from = lo < 0 ? 0 : lo > VL ? VL : lo;
+                    const ptrdiff_t to = hi < from ? from : hi > VL ? VL : hi;
+                    if (step == 1) {
+                        vstore(d + j, NAME(load_part)(s + j, from, to));
+                    } else if (step == 2) {
+                        vstore(d + j, NAME(load_even_part)(s + 2 * j, from, to));
+                    } else {
+                        REAL lane[VL] = {0};
+                        for (ptrdiff_t i = from; i < to; i++) lane[i] = s[(j + i) * step];
+                        vstore(d + j, vload(lane));
+                    }
+                }
+            }
+        }
+    }
+}
+
 static void NAME(transpose_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src, ptrdiff_t src_step,
                                 ptrdiff_t rows, ptrdiff_t length, ptrdiff_t step) {
-    /* Blocks of 8 x 8 keep the lines of both sides in the cache. */
-    for (ptrdiff_t j0 = 0; j0 < length; j0 += 8) {
-        const ptrdiff_t j1 = j0 + 8 < length ? j0 + 8 : length;
-        for (ptrdiff_t i = 0; i < rows; i++)
-            for (ptrdiff_t j = j0; j < j1; j++) dst[j * dst_step + i] = src[i * src_step + j * step];
+    /* Along the run first: the lines of src are read whole while they are in the cache. */
+    for (ptrdiff_t i0 = 0; i0 < rows; i0 += BLOCK) {
+        const ptrdiff_t i1 = i0 + BLOCK < rows ? i0 + BLOCK : rows;
+        ptrdiff_t j = 0;
+        if (step == 1 && i1 - i0 == BLOCK)
+            for (; j + BLOCK <= length; j += BLOCK)
+                NAME(transpose_block)(dst + j * dst_step + i0, dst_step, src + i0 * src_step + j, src_step);
+        for (; j < length; j++)
+            for (ptrdiff_t i = i0; i < i1; i++) dst[j * dst_step + i] = src[i * src_step + j * step];
     }
 }
 
 static void NAME(store_run)(REAL *RESTRICT dst, const REAL *RESTRICT src, ptrdiff_t length, ptrdiff_t step, REAL bias) {
-    ptrdiff_t j = 0;
     if (step == 1) {
-        const vec b = vset(bias);
-        for (; j + VL <= length; j += VL) vstore(dst + j, vadd(vload(src + j), b));
+        NAME(store_sum)(dst, src, length, bias);
+        return;
     }
-    for (; j < length; j++) dst[j * step] = src[j] + bias;
+    for (ptrdiff_t j = 0; j < length; j++) dst[j * step] = src[j] + bias;
+}
+
+/* `vectors` at most: the part of a line that is `vectors` wide, the last one perhaps in part. */
+ALWAYS_INLINE void NAME(weigh_part)(const int vectors, REAL *RESTRICT dst, const REAL *RESTRICT src,
+                                    const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT weight, ptrdiff_t n,
+                                    ptrdiff_t length, ptrdiff_t step, REAL bias) {
+    vec sum[4];
+    REAL lane[4 * VL];
+    const ptrdiff_t last = length - (vectors - 1) * VL; /* lanes of the last vector */
+    for (int v = 0; v < vectors; v++) sum[v] = vset(bias);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const REAL *RESTRICT s = src + offset[i];
+        const vec w = vset(weight[i]);
+        for (int v = 0; v < vectors; v++) {
+            const ptrdiff_t lanes = v == vectors - 1 ? last : VL;
+            const REAL *RESTRICT from = s + v * VL * step;
+            const vec x = step == 1 ? (lanes == VL ? vload(from) : NAME(load_part)(from, 0, lanes))
+                                    : NAME(load_even_part)(from, 0, lanes);
+            sum[v] = vfma(w, x, sum[v]);
+        }
+    }
+    if (last == VL) {
+        for (int v = 0; v < vectors; v++) vstore(dst + v * VL, sum[v]);
+        return;
+    }
+    for (int v = 0; v < vectors; v++) vstore(lane + v * VL, sum[v]);
+    NAME(store_sum)(dst, lane, length, 0);
+}
+
+static void NAME(weigh_line)(REAL *RESTRICT dst, const REAL *RESTRICT src, const ptrdiff_t *RESTRICT offset,
+                             const REAL *RESTRICT weight, ptrdiff_t n, ptrdiff_t length, ptrdiff_t step, REAL bias) {
+    if (step > 2 || step < 1) {
+        for (ptrdiff_t j = 0; j < length; j++) {
+            REAL sum = bias;
+            for (ptrdiff_t i = 0; i < n; i++) sum += weight[i] * src[offset[i] + j * step];
+            dst[j] = sum;
+        }
+        return;
+    }
+    for (ptrdiff_t j = 0; j < length; j += 4 * VL) {
+        const ptrdiff_t part = length - j < 4 * VL ? length - j : 4 * VL;
+        const REAL *s = src + j * step;
+        if (part > 3 * VL)
+            NAME(weigh_part)(4, dst + j, s, offset, weight, n, part, step, bias);
+        else if (part > 2 * VL)
+            NAME(weigh_part)(3, dst + j, s, offset, weight, n, part, step, bias);
+        else if (part > VL)
+            NAME(weigh_part)(2, dst + j, s, offset, weight, n, part, step, bias);
+        else
+            NAME(weigh_part)(1, dst + j, s, offset, weight, n, part, step, bias);
+    }
+}
+
+static void NAME(dot_line)(REAL *RESTRICT sums, const REAL *RESTRICT src, const ptrdiff_t *RESTRICT offset,
+                           const ptrdiff_t *RESTRICT lo, const ptrdiff_t *RESTRICT hi, ptrdiff_t taps,
+                           const REAL *RESTRICT other, ptrdiff_t step) {
+    for (ptrdiff_t t = 0; t < taps; t++) {
+        const REAL *RESTRICT s = src + offset[t];
+        vec sum = vload(sums + t * VL);
+        ptrdiff_t j = lo[4 * t];
+        const ptrdiff_t end = hi[4 * t];
+        if (step == 1)
+            for (; j + VL <= end; j += VL) sum = vfma(vload(s + j), vload(other + j), sum);
+        for (; j < end; j += VL) {
+            const ptrdiff_t lanes = end - j < VL ? end - j : VL;
+            vec x;
+            if (step == 1) {
+                x = NAME(load_part)(s + j, 0, lanes);
+            } else if (step == 2) {
+                x = NAME(load_even_part)(s + 2 * j, 0, lanes);
+            } else {
+                REAL lane[VL] = {0};
+                for (ptrdiff_t i = 0; i < lanes; i++) lane[i] = s[(j + i) * step];
+                x = vload(lane);
+            }
+            /* lanes beyond the end are 0 in both, so they add 0 * 0 */
+            sum = vfma(x, NAME(load_part)(other + j, 0, lanes), sum);
+        }
+        vstore(sums + t * VL, sum);
+    }
 }
 
 static void NAME(dot_rows)(ptrdiff_t length, const REAL *RESTRICT a, ptrdiff_t a_step, ptrdiff_t rows,
@@ -128,10 +240,14 @@ static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     GEMM_CELLS_ALL(packed),
     GEMM_CELLS_ALL(rows),
     NAME(pack_run),
+    NAME(pack_panel),
     NAME(transpose_run),
     NAME(store_run),
+    NAME(weigh_line),
+    NAME(dot_line),
     NAME(dot_rows),
 };
+#undef BLOCK
 #undef GEMM_CELLS
 #undef GEMM_CELLS_ALL
 #undef MR

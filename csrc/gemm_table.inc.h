@@ -19,12 +19,27 @@ typedef struct {
     void (*pack_run)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t rows,
                      ptrdiff_t length, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t step);
 
+    /* A panel: for each channel and tap a row of `width` values, put together from `runs` pieces; pieces[tap][run].
+     * Row (c, t) of dst, value piece.begin + j = plane c of src, [piece.src + j * step] for lo <= j < hi, else 0.
+     * Writes up to a vector beyond the last piece of a row: rows are written in order, and dst has a vector to spare. */
+    void (*pack_panel)(REAL *dst, ptrdiff_t width, const REAL *src, ptrdiff_t channel_step, ptrdiff_t channels,
+                       const pycnn_piece *pieces, ptrdiff_t taps, ptrdiff_t runs, ptrdiff_t step);
+
     /* dst[j][i] = src[i][j * step] for i < rows, j < length; rows of dst are dst_step apart. */
     void (*transpose_run)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t rows,
                           ptrdiff_t length, ptrdiff_t step);
 
     /* dst[j * step] = src[j] + bias for j < length. */
     void (*store_run)(REAL *dst, const REAL *src, ptrdiff_t length, ptrdiff_t step, REAL bias);
+
+    /* dst[j] = bias + sum_i weight[i] * src[offset[i] + j * step] for j < length, in the order of i. */
+    void (*weigh_line)(REAL *dst, const REAL *src, const ptrdiff_t *offset, const REAL *weight, ptrdiff_t n,
+                       ptrdiff_t length, ptrdiff_t step, REAL bias);
+
+    /* sums[t][lane] += sum of src[offset[t] + j * step] * other[j] over lo[4 * t] <= j < hi[4 * t], for t < taps; lane
+     * by lane: the sum of a tap is the sum of its vl lanes. */
+    void (*dot_line)(REAL *sums, const REAL *src, const ptrdiff_t *offset, const ptrdiff_t *lo, const ptrdiff_t *hi,
+                     ptrdiff_t taps, const REAL *other, ptrdiff_t step);
 
     /* c[r] += sum_j a[r * a_step + j] * b[j] for r < rows. */
     void (*dot_rows)(ptrdiff_t length, const REAL *a, ptrdiff_t a_step, ptrdiff_t rows, const REAL *b, REAL *c);

@@ -29,6 +29,7 @@
 #define TYPED(name) name##_f32
 #define PYCNN_F32
 #include "simd.inc.h"
+#include "lanes.inc.h"
 #include "gemm.inc.h"
 #include "pool.inc.h"
 #include "vector.inc.h"
@@ -41,6 +42,7 @@
 #define TYPED(name) name##_f64
 #define PYCNN_F64
 #include "simd.inc.h"
+#include "lanes.inc.h"
 #include "gemm.inc.h"
 #include "pool.inc.h"
 #include "vector.inc.h"

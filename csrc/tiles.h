@@ -10,6 +10,11 @@
 
 #include "cpu.h"
 
+/* A stretch of one row of a packed panel: see pack_panel in gemm_table.inc.h. */
+typedef struct {
+    ptrdiff_t src, begin, length, lo, hi;
+} pycnn_piece;
+
 #define REAL float
 #define T(name) name##_f32
 #include "gemm_table.inc.h"

@@ -2,6 +2,8 @@
 
 from cython cimport floating
 
+from pycnn.kernels._runtime cimport Piece
+
 ctypedef struct Taps:
     Py_ssize_t count
     Py_ssize_t* offset  # [tap]: elements from a pixel's own place in src to the value that the tap reads
@@ -31,7 +33,7 @@ cdef Py_ssize_t find_runs(const Patches* p, Py_ssize_t first, Py_ssize_t count, 
 
 cdef void pack_columns(const Patches* p, const floating* src, const Run* runs, Py_ssize_t n_runs,
                        Py_ssize_t c0, Py_ssize_t c1, Py_ssize_t t0, Py_ssize_t t1,
-                       floating* panel, Py_ssize_t width, Py_ssize_t count) noexcept nogil
+                       floating* panel, Py_ssize_t width, Piece* pieces) noexcept nogil
 
 cdef void pack_row(const Patches* p, const floating* src, const Run* runs, Py_ssize_t n_runs, Py_ssize_t c,
                    Py_ssize_t t, floating* row) noexcept nogil

@@ -14,8 +14,8 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._runtime cimport allocate, release
-from pycnn.kernels._tiles cimport pack_run
+from pycnn.kernels._runtime cimport Piece, allocate, release
+from pycnn.kernels._tiles cimport pack_panel, pack_run
 
 
 cdef inline Py_ssize_t _floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -240,21 +240,21 @@ cdef inline void _inside(const Patches* p, const Run* run, Py_ssize_t t, Py_ssiz
     hi[0] = _clip(p.taps.hi[4 * t + 3] - run.place[3], lo[0], run.length)
 
 
-# panel[(c - c0) * (t1 - t0) + t - t0][j] = what tap t of channel c reads for pixel j; columns count .. width - 1 are 0.
+# panel[(c - c0) * (t1 - t0) + t - t0][j] = what tap t of channel c reads for pixel j. Columns from the last pixel on hold
+# anything. The panel has a vector to spare at its end; `pieces` has room for (t1 - t0) * n_runs.
 cdef void pack_columns(const Patches* p, const floating* src, const Run* runs, Py_ssize_t n_runs,
                        Py_ssize_t c0, Py_ssize_t c1, Py_ssize_t t0, Py_ssize_t t1,
-                       floating* panel, Py_ssize_t width, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t step = (t1 - t0) * width
-    cdef Py_ssize_t r, t, lo, hi, k
+                       floating* panel, Py_ssize_t width, Piece* pieces) noexcept nogil:
+    cdef Py_ssize_t r, t
+    cdef Piece* piece = pieces
     for t in range(t0, t1):
         for r in range(n_runs):
-            _inside(p, &runs[r], t, &lo, &hi)
-            pack_run(panel + (t - t0) * width + runs[r].begin, step,
-                     src + c0 * p.src_channel + runs[r].src + p.taps.offset[t], p.src_channel,
-                     c1 - c0, runs[r].length, lo, hi, p.src_pixel[3])
-    if count < width:
-        for k in range((c1 - c0) * (t1 - t0)):
-            memset(panel + k * width + count, 0, <size_t> (width - count) * sizeof(floating))
+            piece.begin = runs[r].begin
+            piece.length = runs[r].length
+            piece.src = runs[r].src + p.taps.offset[t]
+            _inside(p, &runs[r], t, &piece.lo, &piece.hi)
+            piece += 1
+    pack_panel(panel, width, src + c0 * p.src_channel, p.src_channel, c1 - c0, pieces, t1 - t0, n_runs, p.src_pixel[3])
 
 
 # row[j] = what tap t of channel c reads for pixel j
@@ -272,7 +272,7 @@ def _instantiate():
     cdef Patches p
     cdef Run run
     memset(&p, 0, sizeof(Patches))
-    pack_columns(&p, <const float*> NULL, &run, 0, 0, 0, 0, 0, <float*> NULL, 0, 0)
-    pack_columns(&p, <const double*> NULL, &run, 0, 0, 0, 0, 0, <double*> NULL, 0, 0)
+    pack_columns(&p, <const float*> NULL, &run, 0, 0, 0, 0, 0, <float*> NULL, 0, NULL)
+    pack_columns(&p, <const double*> NULL, &run, 0, 0, 0, 0, 0, <double*> NULL, 0, NULL)
     pack_row(&p, <const float*> NULL, &run, 0, 0, 0, <float*> NULL)
     pack_row(&p, <const double*> NULL, &run, 0, 0, 0, <double*> NULL)

@@ -7,15 +7,24 @@ cdef extern from "tiles.h" nogil:
     ctypedef void (*gemm_fn_f64 "pycnn_gemm_fn_f64")(
         Py_ssize_t k, const double* a, Py_ssize_t a_step, const double* b, double* c, int accumulate) noexcept nogil
 
+    ctypedef struct Piece "pycnn_piece":
+        Py_ssize_t src, begin, length, lo, hi
+
     ctypedef struct gemm_f32 "pycnn_gemm_f32":
         Py_ssize_t vl, mr, nr
         gemm_fn_f32 packed[8][3]
         gemm_fn_f32 rows[8][3]
         void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*pack_panel)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Piece*,
+                           Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_run)(float*, const float*, Py_ssize_t, Py_ssize_t, float) noexcept nogil
+        void (*weigh_line)(float*, const float*, const Py_ssize_t*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           float) noexcept nogil
+        void (*dot_line)(float*, const float*, const Py_ssize_t*, const Py_ssize_t*, const Py_ssize_t*, Py_ssize_t,
+                         const float*, Py_ssize_t) noexcept nogil
         void (*dot_rows)(Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const float*, float*) noexcept nogil
 
     ctypedef struct gemm_f64 "pycnn_gemm_f64":
@@ -24,9 +33,15 @@ cdef extern from "tiles.h" nogil:
         gemm_fn_f64 rows[8][3]
         void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*pack_panel)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Piece*,
+                           Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_run)(double*, const double*, Py_ssize_t, Py_ssize_t, double) noexcept nogil
+        void (*weigh_line)(double*, const double*, const Py_ssize_t*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           double) noexcept nogil
+        void (*dot_line)(double*, const double*, const Py_ssize_t*, const Py_ssize_t*, const Py_ssize_t*, Py_ssize_t,
+                         const double*, Py_ssize_t) noexcept nogil
         void (*dot_rows)(Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const double*, double*) noexcept nogil
 
     ctypedef struct pool_f32 "pycnn_pool_f32":

@@ -3,7 +3,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport gemm_f32, gemm_f64, tiles
+from pycnn.kernels._runtime cimport Piece, tiles
 
 
 cdef inline Py_ssize_t lanes(floating* tag) noexcept nogil:
@@ -45,6 +45,15 @@ cdef inline void pack_run(floating* dst, Py_ssize_t dst_step, const floating* sr
         tiles().gemm_f64.pack_run(dst, dst_step, src, src_step, rows, length, lo, hi, step)
 
 
+cdef inline void pack_panel(floating* dst, Py_ssize_t width, const floating* src, Py_ssize_t channel_step,
+                            Py_ssize_t channels, const Piece* pieces, Py_ssize_t taps, Py_ssize_t runs,
+                            Py_ssize_t step) noexcept nogil:
+    if floating is float:
+        tiles().gemm_f32.pack_panel(dst, width, src, channel_step, channels, pieces, taps, runs, step)
+    else:
+        tiles().gemm_f64.pack_panel(dst, width, src, channel_step, channels, pieces, taps, runs, step)
+
+
 cdef inline void transpose_run(floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t src_step,
                                Py_ssize_t rows, Py_ssize_t length, Py_ssize_t step) noexcept nogil:
     if floating is float:
@@ -59,6 +68,22 @@ cdef inline void store_run(floating* dst, const floating* src, Py_ssize_t length
         tiles().gemm_f32.store_run(dst, src, length, step, bias)
     else:
         tiles().gemm_f64.store_run(dst, src, length, step, bias)
+
+
+cdef inline void weigh_line(floating* dst, const floating* src, const Py_ssize_t* offset, const floating* weight,
+                            Py_ssize_t n, Py_ssize_t length, Py_ssize_t step, floating bias) noexcept nogil:
+    if floating is float:
+        tiles().gemm_f32.weigh_line(dst, src, offset, weight, n, length, step, bias)
+    else:
+        tiles().gemm_f64.weigh_line(dst, src, offset, weight, n, length, step, bias)
+
+
+cdef inline void dot_line(floating* sums, const floating* src, const Py_ssize_t* offset, const Py_ssize_t* lo,
+                          const Py_ssize_t* hi, Py_ssize_t taps, const floating* other, Py_ssize_t step) noexcept nogil:
+    if floating is float:
+        tiles().gemm_f32.dot_line(sums, src, offset, lo, hi, taps, other, step)
+    else:
+        tiles().gemm_f64.dot_line(sums, src, offset, lo, hi, taps, other, step)
 
 
 cdef inline void dot_rows(Py_ssize_t length, const floating* a, Py_ssize_t a_step, Py_ssize_t rows, const floating* b,

@@ -17,11 +17,13 @@ from libc.string cimport memset
 
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_for, release
+from pycnn.kernels.conv_thin cimport is_thin, run_thin
 from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows, transpose_run
 
 cdef enum:
-    BLOCK_K = 640      # (channel, tap) pairs of a panel: 640 * 48 * 4 bytes = 120 KB of L2
+    BLOCK_K = 640       # (channel, tap) pairs of a panel: 640 * 48 * 4 bytes = 120 KB of L2
+    BLOCK_TAPS = 160    # most taps of a panel: a piece of bookkeeping for each of them and each run of pixels
     WANTED_CHUNKS = 64  # pieces of work, where there is that much: enough to balance threads that lose their core
     GROUP_BYTES = 1 << 20  # packed weights beyond this are used for several panels each time they are read
 
@@ -35,6 +37,7 @@ ctypedef struct Job:
     Py_ssize_t mr, nr, vl          # of the register tile
     Py_ssize_t row_panels, pixel_panels
     Py_ssize_t block_channels, block_taps
+    Py_ssize_t panel_size          # values, with a vector to spare
     Py_ssize_t panels_at_once      # pixel panels that share one pass over the weights
     Py_ssize_t chunk_panels, pixel_chunks, row_chunks
     char* scratch
@@ -98,7 +101,7 @@ cdef void _panels(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t first, Py_ss
     cdef Patches* p = &job.patches
     cdef Py_ssize_t taps = p.taps.count
     cdef Py_ssize_t depth = p.channels * taps
-    cdef Py_ssize_t panel_size = job.block_channels * job.block_taps * job.nr
+    cdef Py_ssize_t panel_size = job.panel_size
     cdef Py_ssize_t tile_size = job.mr * job.nr
     cdef const floating* src = <const floating*> job.src + g * p.src_group
     cdef floating* dst = <floating*> job.dst + g * p.dst_group
@@ -107,6 +110,7 @@ cdef void _panels(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t first, Py_ss
     cdef floating* sums = scratch + n * panel_size  # [row panel][pixel panel][mr][width]
     cdef floating* tile
     cdef Run* runs = <Run*> (sums + (r1 - r0) * n * tile_size)
+    cdef Piece* pieces = <Piece*> (runs + n * job.nr)
     cdef Py_ssize_t n_runs[8]
     cdef Py_ssize_t count[8]
     cdef Py_ssize_t cb, tb, c0, c1, t0, t1, i, r, rows, vectors, k
@@ -125,7 +129,7 @@ cdef void _panels(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t first, Py_ss
             for i in range(n):
                 vectors = _ceil_div(count[i], job.vl)
                 pack_columns(p, src, runs + i * job.nr, n_runs[i], c0, c1, t0, t1,
-                             scratch + i * panel_size, vectors * job.vl, count[i])
+                             scratch + i * panel_size, vectors * job.vl, pieces)
             for r in range(r0, r1):
                 rows = min(job.mr, p.rows - r * job.mr)
                 a = <const floating*> job.packed + ((g * job.row_panels + r) * depth + c0 * taps + t0) * job.mr
@@ -167,13 +171,13 @@ cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t taps = max(p.taps.count, 1)
-    cdef Py_ssize_t weights, wanted
+    cdef Py_ssize_t weights, wanted, threads
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
     job.row_panels = _ceil_div(p.rows, job.mr)
     job.pixel_panels = _ceil_div(p.pixels, job.nr)
-    job.block_taps = min(taps, BLOCK_K)
+    job.block_taps = min(taps, BLOCK_TAPS)
     job.block_channels = max(1, BLOCK_K // taps)
     if p.channels > job.block_channels:  # blocks of equal size, no thin last one
         job.block_channels = _ceil_div(p.channels, _ceil_div(p.channels, job.block_channels))
@@ -181,19 +185,23 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.block_channels = max(1, p.channels)
     weights = p.rows * p.channels * taps * sizeof(floating)
     job.panels_at_once = 4 if weights > GROUP_BYTES else 1
+    # The cut changes no sum, so it may depend on the number of threads.
+    threads = num_slots()
     wanted = _ceil_div(WANTED_CHUNKS, p.groups)
     job.chunk_panels = max(1, job.pixel_panels // wanted)
     job.chunk_panels = _ceil_div(job.chunk_panels, job.panels_at_once) * job.panels_at_once
     job.pixel_chunks = _ceil_div(job.pixel_panels, job.chunk_panels)
     # Few pixels, as at 7x7: cut the rows as well, and pack the panel once for each cut.
     job.row_chunks = 1
-    if job.pixel_chunks * p.groups < 16:
-        job.row_chunks = min(_ceil_div(job.row_panels, 4), _ceil_div(16, job.pixel_chunks * p.groups))
+    if threads > 1 and job.pixel_chunks * p.groups < 4 * threads:
+        job.row_chunks = min(_ceil_div(job.row_panels, 4), _ceil_div(4 * threads, job.pixel_chunks * p.groups))
         job.row_chunks = max(1, job.row_chunks)
+    job.panel_size = (job.block_channels * job.block_taps + 1) * job.nr
     job.slot_bytes = <size_t> (
-        job.panels_at_once * job.block_channels * job.block_taps * job.nr
+        job.panels_at_once * job.panel_size
         + _ceil_div(job.row_panels, job.row_chunks) * job.panels_at_once * job.mr * job.nr) * sizeof(floating)
     job.slot_bytes += <size_t> (job.panels_at_once * job.nr) * sizeof(Run)
+    job.slot_bytes += <size_t> (job.block_taps * job.nr) * sizeof(Piece)
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
 
 
@@ -203,6 +211,9 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t chunks
     if p.pixels == 0 or p.rows == 0:
         return True
+    if is_thin(p):
+        return run_thin(p, <const floating*> job.src, <const floating*> job.w, <const floating*> job.bias,
+                        <floating*> job.dst)
     _plan(tag, job)
     packed_bytes = <size_t> (p.groups * job.row_panels * job.mr * p.channels * p.taps.count) * sizeof(floating)
     job.packed = allocate(packed_bytes)

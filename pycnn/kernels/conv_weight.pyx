@@ -5,8 +5,8 @@
 # Blocking: a matrix product over the pixels, (channel, tap) by filter. Pixels are taken in slabs of SLAB_BLOCKS blocks
 # of BLOCK_PIXELS. For a slab, dy is transposed once to [block][filter panel][pixel][filter in panel]; then each group
 # of MR (channel, tap) rows reads its x values as plain rows (copies of runs, no transpose) and multiplies them with all
-# filter panels: the rows stay in L1, the panels in L2. With few filters in a group (depthwise) a dot product per
-# (channel, tap, filter) replaces the transpose.
+# filter panels: the rows stay in L1, the panels in L2. With few filters in a group (depthwise) neither is packed: each line of dy is
+# multiplied with the lines of x that the taps read, and a vector of sums kept for each (filter, channel, tap).
 #
 # Sums run over the pixels in one order, cut by shape alone (where there are too few (channel, tap) rows to share among
 # threads, into slices that are added in order), so any number of threads gives the same bits.
@@ -16,7 +16,7 @@ from libc.string cimport memset
 
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
-from pycnn.kernels._tiles cimport dot_rows, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
+from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 
 cdef enum:
     BLOCK_PIXELS = 384
@@ -29,14 +29,13 @@ ctypedef struct Job:
     const void* x
     const void* dy
     void* dw
-    void* sums            # [slice][group][row panel][filter panel][mr][width], or [slice][group][row][filter]
+    void* sums            # [slice][group][row panel][filter panel][mr][width]
     void* turned          # [block][group][filter panel][pixel][width]
     Py_ssize_t mr, nr, vl
     Py_ssize_t depth, row_panels, filter_panels
     Py_ssize_t filter_width   # columns that the panels of a group have together
     Py_ssize_t blocks, slab_blocks, first_block, slices
     Py_ssize_t sums_size      # of a slice
-    bint dot
     char* scratch
     size_t slot_bytes
 
@@ -97,18 +96,6 @@ cdef void _pack_rows(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t k0, Py_ss
         pack_row(p, x, runs, n_runs, (k0 + i) // p.taps.count, (k0 + i) % p.taps.count, out + i * BLOCK_PIXELS)
 
 
-cdef void _dot_block(floating* tag, Job* job, Py_ssize_t g, const floating* packed, Py_ssize_t rows, Py_ssize_t count,
-                     const Run* runs, Py_ssize_t n_runs, floating* line, floating* sums) noexcept nogil:
-    cdef Patches* p = &job.patches
-    cdef const floating* dy = <const floating*> job.dy + g * p.dst_group
-    cdef Py_ssize_t f, r
-    for f in range(p.rows):
-        for r in range(n_runs):
-            pack_run(line + runs[r].begin, 0, dy + f * p.dst_row + runs[r].dst, 0, 1, runs[r].length, 0,
-                     runs[r].length, p.dst_pixel[3])
-        dot_rows(count, packed, BLOCK_PIXELS, rows, line, sums + f * job.mr)
-
-
 cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t panel = task % job.row_panels
@@ -117,8 +104,7 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     cdef Py_ssize_t k0 = panel * job.mr
     cdef Py_ssize_t rows = min(job.mr, job.depth - k0)
     cdef floating* packed = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef floating* line = packed + job.mr * BLOCK_PIXELS
-    cdef Run* runs = <Run*> (line + BLOCK_PIXELS)
+    cdef Run* runs = <Run*> (packed + job.mr * BLOCK_PIXELS)
     cdef floating* sums = (<floating*> job.sums + piece * job.sums_size
                            + (g * job.row_panels + panel) * job.mr * job.filter_width)
     cdef floating* c
@@ -130,17 +116,13 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
         count = _block_pixels(job, block)
         n_runs = find_runs(p, block * BLOCK_PIXELS, count, runs)
         _pack_rows(tag, job, g, k0, rows, runs, n_runs, packed)
-        if job.dot:
-            _dot_block(tag, job, g, packed, rows, count, runs, n_runs, line, sums)
-        else:
-            b = (<floating*> job.turned
-                 + ((block - job.first_block) * p.groups + g) * BLOCK_PIXELS * job.filter_width)
-            c = sums
-            for i in range(job.filter_panels):
-                width = _panel_width(job, i)
-                gemm_rows(rows, width // job.vl, count, packed, BLOCK_PIXELS, b, c, True)
-                b += BLOCK_PIXELS * width
-                c += job.mr * width
+        b = <floating*> job.turned + ((block - job.first_block) * p.groups + g) * BLOCK_PIXELS * job.filter_width
+        c = sums
+        for i in range(job.filter_panels):
+            width = _panel_width(job, i)
+            gemm_rows(rows, width // job.vl, count, packed, BLOCK_PIXELS, b, c, True)
+            b += BLOCK_PIXELS * width
+            c += job.mr * width
         block += job.slices
 
 
@@ -168,10 +150,7 @@ cdef void _write(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
         in_panel = f % job.nr
         width = _panel_width(job, f // job.nr)
         for i in range(rows):
-            if job.dot:
-                place = f * job.mr + i
-            else:
-                place = f // job.nr * job.nr * job.mr + i * width + in_panel
+            place = f // job.nr * job.nr * job.mr + i * width + in_panel
             value = sums[place]
             for piece in range(1, job.slices):
                 value += sums[piece * job.sums_size + place]
@@ -186,6 +165,90 @@ cdef void _write_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
     _write(<double*> NULL, <Job*> context, chunk)
 
 
+# ---- few filters in a group: one task a slice, group and filter
+
+cdef void _thin(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t row = task % (p.groups * p.rows)  # filter of all
+    cdef Py_ssize_t piece = task // (p.groups * p.rows)
+    cdef Py_ssize_t g = row // p.rows
+    cdef Py_ssize_t lines = p.pixels // p.extent[3]
+    cdef Py_ssize_t number = lines * piece // job.slices
+    cdef Py_ssize_t last = lines * (piece + 1) // job.slices
+    cdef Py_ssize_t vl = job.vl
+    cdef floating* sums = <floating*> job.sums + (piece * p.groups * p.rows + row) * job.depth * vl
+    cdef Py_ssize_t* offset = <Py_ssize_t*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef Py_ssize_t* lo = offset + p.taps.count
+    cdef Py_ssize_t* hi = lo + 4 * p.taps.count
+    cdef floating* line = <floating*> (hi + 4 * p.taps.count)
+    cdef const floating* dy
+    cdef Py_ssize_t[3] place
+    cdef Py_ssize_t a, c, t, rest, x, y
+    while number < last:
+        rest = number
+        x = g * p.src_group
+        y = g * p.dst_group + row % p.rows * p.dst_row
+        for a in range(2, -1, -1):
+            place[a] = rest % p.extent[a]
+            rest //= p.extent[a]
+            x += place[a] * p.src_pixel[a]
+            y += place[a] * p.dst_pixel[a]
+        dy = <const floating*> job.dy + y
+        if p.dst_pixel[3] != 1:
+            pack_run(line, 0, dy, 0, 1, p.extent[3], 0, p.extent[3], p.dst_pixel[3])
+            dy = line
+        for t in range(p.taps.count):
+            offset[t] = p.taps.offset[t]
+            lo[4 * t] = p.taps.lo[4 * t + 3]
+            hi[4 * t] = p.taps.hi[4 * t + 3]
+            for a in range(3):
+                if place[a] < p.taps.lo[4 * t + a] or place[a] >= p.taps.hi[4 * t + a]:
+                    hi[4 * t] = lo[4 * t]
+        for c in range(p.channels):
+            dot_line(sums + c * p.taps.count * vl, <const floating*> job.x + x + c * p.src_channel, offset, lo, hi,
+                     p.taps.count, dy, p.src_pixel[3])
+        number += 1
+
+
+cdef void _thin_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _thin(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _thin_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _thin(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef bint _run_thin(floating* tag, Job* job) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t filters = p.groups * p.rows
+    cdef Py_ssize_t i, piece, lane
+    cdef floating* dw = <floating*> job.dw
+    cdef floating* sums
+    cdef floating total
+    job.vl = lanes(tag)
+    job.depth = p.channels * p.taps.count
+    job.slices = max(1, min(p.pixels // p.extent[3], _ceil_div(WANTED_TASKS, filters)))
+    job.slot_bytes = <size_t> (9 * p.taps.count) * sizeof(Py_ssize_t) + <size_t> p.extent[3] * sizeof(floating)
+    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.sums_size = filters * job.depth * job.vl
+    job.sums = allocate(<size_t> (job.slices * job.sums_size) * sizeof(floating))
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    cdef bint ok = job.sums != NULL and job.scratch != NULL
+    if ok:
+        memset(job.sums, 0, <size_t> (job.slices * job.sums_size) * sizeof(floating))
+        parallel_for(_thin_f32 if floating is float else _thin_f64, job, job.slices * filters)
+        for i in range(filters * job.depth):
+            total = 0
+            for piece in range(job.slices):
+                sums = <floating*> job.sums + piece * job.sums_size + i * job.vl
+                for lane in range(job.vl):
+                    total += sums[lane]
+            dw[i] = total
+    release(job.sums)
+    release(job.scratch)
+    return ok
+
+
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t tasks, block_bytes
@@ -196,15 +259,14 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.row_panels = _ceil_div(job.depth, job.mr)
     job.filter_panels = _ceil_div(p.rows, job.nr)
     job.filter_width = _ceil_div(p.rows, job.vl) * job.vl
-    job.dot = p.rows <= FEW_FILTERS
     job.blocks = _ceil_div(p.pixels, BLOCK_PIXELS)
     tasks = p.groups * job.row_panels
     job.slices = max(1, min(job.blocks, _ceil_div(WANTED_TASKS, tasks)))
     block_bytes = BLOCK_PIXELS * job.filter_width * p.groups * sizeof(floating)
-    job.slab_blocks = job.blocks if job.dot else max(job.slices, SLAB_BYTES // block_bytes)
+    job.slab_blocks = max(job.slices, SLAB_BYTES // block_bytes)
     job.slab_blocks = max(1, min(job.slab_blocks, job.blocks))
     job.sums_size = p.groups * job.row_panels * job.mr * job.filter_width
-    job.slot_bytes = <size_t> ((job.mr + 1) * BLOCK_PIXELS) * sizeof(floating) + BLOCK_PIXELS * sizeof(Run)
+    job.slot_bytes = <size_t> (job.mr * BLOCK_PIXELS) * sizeof(floating) + BLOCK_PIXELS * sizeof(Run)
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
 
 
@@ -213,12 +275,14 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t groups_panels, n
     cdef size_t sums_bytes
     cdef bint ok
+    if p.rows <= FEW_FILTERS and 0 < p.src_pixel[3] <= 2:
+        return _run_thin(tag, job)
     _plan(tag, job)
     groups_panels = p.groups * job.row_panels
     sums_bytes = <size_t> (job.slices * job.sums_size) * sizeof(floating)
     job.sums = allocate(sums_bytes)
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
-    n = 0 if job.dot else job.slab_blocks * p.groups * BLOCK_PIXELS * job.filter_width
+    n = job.slab_blocks * p.groups * BLOCK_PIXELS * job.filter_width
     job.turned = allocate(<size_t> n * sizeof(floating))
     ok = job.sums != NULL and job.scratch != NULL and job.turned != NULL
     if ok:
@@ -227,12 +291,10 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
         while job.first_block < job.blocks:
             n = min(job.slab_blocks, job.blocks - job.first_block)
             if floating is float:
-                if not job.dot:
-                    parallel_for(_turn_f32, job, n * p.groups)
+                parallel_for(_turn_f32, job, n * p.groups)
                 parallel_for(_multiply_f32, job, job.slices * groups_panels)
             else:
-                if not job.dot:
-                    parallel_for(_turn_f64, job, n * p.groups)
+                parallel_for(_turn_f64, job, n * p.groups)
                 parallel_for(_multiply_f64, job, job.slices * groups_panels)
             job.first_block += job.slab_blocks
         parallel_for(_write_f32 if floating is float else _write_f64, job, groups_panels)

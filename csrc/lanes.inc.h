@@ -1,0 +1,188 @@
+/* Parts of vectors: loads of some lanes, stores of short runs, transposes of small blocks. Included after simd.inc.h, once
+ * per number type; every function stays inside the memory that it is given.
+ *
+ *   load_part(p, lo, hi)        lanes lo .. hi - 1 from p[lo .. hi - 1], 0 in the others; 0 <= lo, hi <= VL
+ *   load_even_part(p, lo, hi)   lane i = p[2 * i] for lo <= i < hi, 0 in the others
+ *   store_sum(d, s, n, b)       d[i] = s[i] + b for i < n
+ *   transpose_block(d, ds, s, ss)  d[j * ds + i] = s[i * ss + j] for i, j < BLOCK
+ *
+ * Short stores overlap instead of using masks: a masked store costs about ten cycles on several processors. */
+
+#if defined(PYCNN_ISA_AVX512)
+
+#ifdef PYCNN_F32
+#define BLOCK 8
+ALWAYS_INLINE __mmask16 NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
+    return (__mmask16)(((1u << hi) - 1u) & ~((1u << lo) - 1u));
+}
+ALWAYS_INLINE vec NAME(load_part)(const float *p, ptrdiff_t lo, ptrdiff_t hi) {
+    return _mm512_maskz_loadu_ps(NAME(part)(lo, hi), p);
+}
+ALWAYS_INLINE vec NAME(load_even_part)(const float *p, ptrdiff_t lo, ptrdiff_t hi) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    /* the values wanted: p[2 * lo], p[2 * lo + 2], ..., p[2 * hi - 2] */
+    const unsigned long long wanted = (hi > lo ? ((1ull << (2 * hi - 1)) - 1ull) & ~((1ull << (2 * lo)) - 1ull) : 0ull);
+    const __m512 low = _mm512_maskz_loadu_ps((__mmask16)wanted, p);
+    const __m512 high = _mm512_maskz_loadu_ps((__mmask16)(wanted >> 16), p + 16);
+    return _mm512_maskz_permutex2var_ps(NAME(part)(lo, hi), low, even, high);
+}
+ALWAYS_INLINE void NAME(store_short)(float *d, const float *s, ptrdiff_t n, float b) {
+    if (n >= 8) {
+        const __m256 v = _mm256_set1_ps(b);
+        const __m256 last = _mm256_add_ps(_mm256_loadu_ps(s + n - 8), v);
+        _mm256_storeu_ps(d, _mm256_add_ps(_mm256_loadu_ps(s), v));
+        _mm256_storeu_ps(d + n - 8, last);
+    } else if (n >= 4) {
+        const __m128 v = _mm_set1_ps(b);
+        const __m128 last = _mm_add_ps(_mm_loadu_ps(s + n - 4), v);
+        _mm_storeu_ps(d, _mm_add_ps(_mm_loadu_ps(s), v));
+        _mm_storeu_ps(d + n - 4, last);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++) d[i] = s[i] + b;
+    }
+}
+#else
+#define BLOCK 4
+ALWAYS_INLINE __mmask8 NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
+    return (__mmask8)(((1u << hi) - 1u) & ~((1u << lo) - 1u));
+}
+ALWAYS_INLINE vec NAME(load_part)(const double *p, ptrdiff_t lo, ptrdiff_t hi) {
+    return _mm512_maskz_loadu_pd(NAME(part)(lo, hi), p);
+}
+ALWAYS_INLINE vec NAME(load_even_part)(const double *p, ptrdiff_t lo, ptrdiff_t hi) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    const unsigned wanted = hi > lo ? ((1u << (2 * hi - 1)) - 1u) & ~((1u << (2 * lo)) - 1u) : 0u;
+    const __m512d low = _mm512_maskz_loadu_pd((__mmask8)wanted, p);
+    const __m512d high = _mm512_maskz_loadu_pd((__mmask8)(wanted >> 8), p + 8);
+    return _mm512_maskz_permutex2var_pd(NAME(part)(lo, hi), low, even, high);
+}
+ALWAYS_INLINE void NAME(store_short)(double *d, const double *s, ptrdiff_t n, double b) {
+    if (n >= 4) {
+        const __m256d v = _mm256_set1_pd(b);
+        const __m256d last = _mm256_add_pd(_mm256_loadu_pd(s + n - 4), v);
+        _mm256_storeu_pd(d, _mm256_add_pd(_mm256_loadu_pd(s), v));
+        _mm256_storeu_pd(d + n - 4, last);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++) d[i] = s[i] + b;
+    }
+}
+#endif
+
+#elif defined(PYCNN_ISA_AVX2)
+
+#ifdef PYCNN_F32
+#define BLOCK 8
+ALWAYS_INLINE __m256i NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i from = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)lo), lane);
+    return _mm256_andnot_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)hi), lane));
+}
+ALWAYS_INLINE vec NAME(load_part)(const float *p, ptrdiff_t lo, ptrdiff_t hi) {
+    return _mm256_maskload_ps(p, NAME(part)(lo, hi));
+}
+ALWAYS_INLINE void NAME(store_short)(float *d, const float *s, ptrdiff_t n, float b) {
+    if (n >= 4) {
+        const __m128 v = _mm_set1_ps(b);
+        const __m128 last = _mm_add_ps(_mm_loadu_ps(s + n - 4), v);
+        _mm_storeu_ps(d, _mm_add_ps(_mm_loadu_ps(s), v));
+        _mm_storeu_ps(d + n - 4, last);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++) d[i] = s[i] + b;
+    }
+}
+#else
+#define BLOCK 4
+ALWAYS_INLINE __m256i NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    const __m256i from = _mm256_cmpgt_epi64(_mm256_set1_epi64x(lo), lane);
+    return _mm256_andnot_si256(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(hi), lane));
+}
+ALWAYS_INLINE vec NAME(load_part)(const double *p, ptrdiff_t lo, ptrdiff_t hi) {
+    return _mm256_maskload_pd(p, NAME(part)(lo, hi));
+}
+ALWAYS_INLINE void NAME(store_short)(double *d, const double *s, ptrdiff_t n, double b) {
+    for (ptrdiff_t i = 0; i < n; i++) d[i] = s[i] + b;
+}
+#endif
+
+#else /* NEON and plain C: vectors of at most four lanes, so parts go through memory */
+
+#define BLOCK 4
+ALWAYS_INLINE vec NAME(load_part)(const REAL *p, ptrdiff_t lo, ptrdiff_t hi) {
+    REAL lane[VL] = {0};
+    if (lo == 0 && hi == VL) return vload(p);
+    for (ptrdiff_t i = lo; i < hi; i++) lane[i] = p[i];
+    return vload(lane);
+}
+ALWAYS_INLINE void NAME(store_short)(REAL *d, const REAL *s, ptrdiff_t n, REAL b) {
+    for (ptrdiff_t i = 0; i < n; i++) d[i] = s[i] + b;
+}
+
+#endif
+
+#if !defined(PYCNN_ISA_AVX512)
+ALWAYS_INLINE vec NAME(load_even_part)(const REAL *p, ptrdiff_t lo, ptrdiff_t hi) {
+    REAL lane[VL] = {0};
+    for (ptrdiff_t i = lo; i < hi; i++) lane[i] = p[2 * i];
+    return vload(lane);
+}
+#endif
+
+ALWAYS_INLINE void NAME(store_sum)(REAL *d, const REAL *s, ptrdiff_t n, REAL b) {
+    if (n < VL) {
+        NAME(store_short)(d, s, n, b);
+        return;
+    }
+    const vec v = vset(b);
+    const vec last = vadd(vload(s + n - VL), v);
+    for (ptrdiff_t i = 0; i + VL <= n; i += VL) vstore(d + i, vadd(vload(s + i), v));
+    vstore(d + n - VL, last);
+}
+
+#if (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)) && defined(PYCNN_F32)
+/* 8 x 8: pairs of rows, then pairs of pairs, then the two halves. */
+ALWAYS_INLINE void NAME(transpose_block)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
+    __m256 r[8], t[8];
+    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(s + i * ss);
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(d + i * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(d + (i + 4) * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+#elif (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)) && defined(PYCNN_F64)
+ALWAYS_INLINE void NAME(transpose_block)(double *d, ptrdiff_t ds, const double *s, ptrdiff_t ss) {
+    const __m256d r0 = _mm256_loadu_pd(s), r1 = _mm256_loadu_pd(s + ss);
+    const __m256d r2 = _mm256_loadu_pd(s + 2 * ss), r3 = _mm256_loadu_pd(s + 3 * ss);
+    const __m256d a = _mm256_unpacklo_pd(r0, r1), b = _mm256_unpackhi_pd(r0, r1);
+    const __m256d c = _mm256_unpacklo_pd(r2, r3), e = _mm256_unpackhi_pd(r2, r3);
+    _mm256_storeu_pd(d, _mm256_permute2f128_pd(a, c, 0x20));
+    _mm256_storeu_pd(d + ds, _mm256_permute2f128_pd(b, e, 0x20));
+    _mm256_storeu_pd(d + 2 * ds, _mm256_permute2f128_pd(a, c, 0x31));
+    _mm256_storeu_pd(d + 3 * ds, _mm256_permute2f128_pd(b, e, 0x31));
+}
+#elif defined(PYCNN_ISA_NEON) && defined(PYCNN_F32)
+ALWAYS_INLINE void NAME(transpose_block)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
+    const float32x4x2_t a = vzipq_f32(vld1q_f32(s), vld1q_f32(s + 2 * ss));
+    const float32x4x2_t b = vzipq_f32(vld1q_f32(s + ss), vld1q_f32(s + 3 * ss));
+    const float32x4x2_t lo = vzipq_f32(a.val[0], b.val[0]), hi = vzipq_f32(a.val[1], b.val[1]);
+    vst1q_f32(d, lo.val[0]);
+    vst1q_f32(d + ds, lo.val[1]);
+    vst1q_f32(d + 2 * ds, hi.val[0]);
+    vst1q_f32(d + 3 * ds, hi.val[1]);
+}
+#else
+ALWAYS_INLINE void NAME(transpose_block)(REAL *d, ptrdiff_t ds, const REAL *s, ptrdiff_t ss) {
+    for (int j = 0; j < 4; j++)
+        for (int i = 0; i < 4; i++) d[j * ds + i] = s[i * ss + j];
+}
+#endif
