@@ -5,8 +5,9 @@
 # Blocking: a matrix product over the pixels, (channel, tap) by filter. Pixels are taken in slabs of SLAB_BLOCKS blocks
 # of BLOCK_PIXELS. For a slab, dy is transposed once to [block][filter panel][pixel][filter in panel]; then each group
 # of MR (channel, tap) rows reads its x values as plain rows (copies of runs, no transpose) and multiplies them with all
-# filter panels: the rows stay in L1, the panels in L2. With few filters in a group (depthwise) neither is packed: each line of dy is
-# multiplied with the lines of x that the taps read, and a vector of sums kept for each (filter, channel, tap).
+# filter panels: the rows stay in L1, the panels in L2. With few filters in a group (depthwise) neither is packed: each
+# line of dy is multiplied with the lines of x that the taps read, and a vector of sums kept for each (filter, channel,
+# tap).
 #
 # Sums run over the pixels in one order, cut by shape alone (where there are too few (channel, tap) rows to share among
 # threads, into slices that are added in order), so any number of threads gives the same bits.
