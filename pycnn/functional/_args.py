@@ -4,15 +4,17 @@ Everything is checked in Python integers before a C type sees it, and before any
 name of the calling function first, so that a message reads `conv2d: stride must be >= 1, got 0`.
 """
 
+import functools
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pycnn.kernels import _runtime
 
 Array = np.ndarray[Any, Any]
+Result = TypeVar("Result")
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -219,10 +221,15 @@ def shape(fn: str, name: str, value: Any, ndim: int) -> tuple[int, ...]:
     return tuple(index(fn, name, v, 0) for v in value)
 
 
+def check_axes(fn: str, name: str, sizes: Sequence[int], ndim: int) -> None:
+    """Raise unless the shape `sizes` has `ndim` axes."""
+    if len(sizes) != ndim:
+        raise ValueError(f"{fn}: {name} must have {ndim} axes, got shape {tuple(sizes)}")
+
+
 def check_ndim(fn: str, name: str, value: Array, ndim: int) -> None:
     """Raise unless `value` has `ndim` axes."""
-    if value.ndim != ndim:
-        raise ValueError(f"{fn}: {name} must have {ndim} axes, got shape {value.shape}")
+    check_axes(fn, name, value.shape, ndim)
 
 
 def check_shape(fn: str, name: str, value: Array, expected: Sequence[int]) -> None:
@@ -268,6 +275,26 @@ def finish(written: Array, target: Array | None) -> Array:
         return written
     np.copyto(target, written)
     return target
+
+
+def _plain(value: Any) -> bool:
+    """Tell whether equal values mean the same argument: 1, True and 1.0 are equal, and only 1 is an int."""
+    kind = type(value)
+    return kind is int or kind is str or (kind is tuple and all(map(_plain, value)))
+
+
+def remembered(check: Callable[..., Result]) -> Callable[..., Result]:
+    """Keep the results of a check of shapes and hyperparameters: a call with known ones costs a look-up.
+
+    Only what a plain int, string or tuple of them decides is kept, and errors are not.
+    """
+    memory = functools.lru_cache(maxsize=1024)(check)
+
+    @functools.wraps(check)
+    def recall(*args: Any) -> Result:
+        return memory(*args) if all(map(_plain, args)) else check(*args)
+
+    return recall
 
 
 NEEDS = ("input", "weight", "bias")

@@ -10,60 +10,51 @@ from pycnn.kernels import conv as _kernels
 Grads = tuple[Array | None, Array | None, Array | None]
 
 
-class _Spec(NamedTuple):
-    """A checked convolution: x and weight as given, the rest for three spatial axes (leading ones of size 1)."""
+class _Geometry(NamedTuple):
+    """What shapes and hyperparameters make of a convolution; stride, pad and dilation are for three spatial axes."""
 
-    x: Array
-    weight: Array
     order: tuple[int, ...]  # axes (N, C, *spatial) of x
-    out_shape: tuple[int, ...]  # (N, F, *spatial)
-    stride: tuple[int, ...]
-    pad: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
-
-    def kernel_args(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
-        """Return what every kernel call ends with."""
-        return self.stride, self.pad, self.dilation, self.groups
+    out_shape: tuple[int, ...]  # in the order of data_format
+    kernel_args: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]  # stride, pad, dilation, groups
 
 
-def _check(
+@_args.remembered
+def _geometry(
     fn: str,
     dims: int,
-    x: Any,
-    weight: Any,
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
     stride: Any,
     padding: Any,
     dilation: Any,
     groups: Any,
     data_format: Any,
-) -> _Spec:
+) -> _Geometry:
     order = _args.axes(fn, data_format, dims)
-    x = _args.float_array(fn, "x", x)
-    weight = _args.float_array(fn, "weight", weight, x.dtype)
-    _args.check_ndim(fn, "x", x, dims + 2)
-    _args.check_ndim(fn, "weight", weight, dims + 2)
+    _args.check_axes(fn, "x", x_shape, dims + 2)
+    _args.check_axes(fn, "weight", weight_shape, dims + 2)
     stride = _args.per_axis(fn, "stride", stride, dims)
     dilation = _args.per_axis(fn, "dilation", dilation, dims)
     groups = _args.index(fn, "groups", groups, 1)
-    n, channels, *sizes = (x.shape[a] for a in order)
-    filters, per_group, *kernel = weight.shape
+    n, channels, *sizes = (x_shape[a] for a in order)
+    filters, per_group, *kernel = weight_shape
     if min(kernel) < 1:
-        raise ValueError(f"{fn}: every kernel size of weight must be >= 1, got shape {weight.shape}")
+        raise ValueError(f"{fn}: every kernel size of weight must be >= 1, got shape {weight_shape}")
     if channels % groups or filters % groups:
         raise ValueError(
             f"{fn}: groups must divide the channels of x and the filters of weight, got groups {groups}"
-            f" for x {x.shape} and weight {weight.shape}"
+            f" for x {x_shape} and weight {weight_shape}"
         )
     if per_group * groups != channels:
         raise ValueError(
             f"{fn}: weight must have channels / groups = {channels // groups} on axis 1,"
-            f" got weight {weight.shape} for x {x.shape} and groups {groups}"
+            f" got weight {weight_shape} for x {x_shape} and groups {groups}"
         )
     pad = _args.pads(fn, padding, sizes, kernel, stride, dilation)
     out = _args.output_size(fn, sizes, kernel, stride, pad, dilation)
     before = tuple(p[0] for p in pad)
-    return _Spec(x, weight, order, (n, filters, *out), three(stride, 1), three(before, 0), three(dilation, 1), groups)
+    args = (three(stride, 1), three(before, 0), three(dilation, 1), groups)
+    return _Geometry(order, _args.in_format((n, filters, *out), order), args)
 
 
 def _forward(
@@ -79,22 +70,14 @@ def _forward(
     data_format: Any,
     out: Array | None,
 ) -> Array:
-    s = _check(fn, dims, x, weight, stride, padding, dilation, groups, data_format)
-    b = bias_array(fn, bias, s.weight.shape[0], s.x.dtype)
-    shape = _args.in_format(s.out_shape, s.order)
-    inputs = (s.x, s.weight) if b is None else (s.x, s.weight, b)
-    y, target = _args.output(fn, out, shape, s.x.dtype, inputs)
+    x = _args.float_array(fn, "x", x)
+    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    order, shape, args = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
+    b = bias_array(fn, bias, weight.shape[0], x.dtype)
+    y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
     if y.size:
-        _kernels.conv_forward(
-            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), *s.kernel_args()
-        )
+        _kernels.conv_forward(as_volume(x, order), weight_volume(weight), b, as_volume(y, order), *args)
     return _args.finish(y, target)
-
-
-def _check_grad(fn: str, grad_output: Any, s: _Spec) -> Array:
-    dy = _args.float_array(fn, "grad_output", grad_output, s.x.dtype)
-    _args.check_shape(fn, "grad_output", dy, _args.in_format(s.out_shape, s.order))
-    return dy
 
 
 def _backward(
@@ -111,21 +94,22 @@ def _backward(
     needs: Any,
     out: Any,
 ) -> Grads:
-    s = _check(fn, dims, x, weight, stride, padding, dilation, groups, data_format)
-    dy = _check_grad(fn, grad_output, s)
-    shapes = (s.x.shape, s.weight.shape, s.weight.shape[:1])
-    made = _args.gradient_outputs(fn, out, needs, shapes, s.x.dtype, (dy, s.x, s.weight))
+    x = _args.float_array(fn, "x", x)
+    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    order, shape, args = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
+    dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
+    _args.check_shape(fn, "grad_output", dy, shape)
+    shapes = (x.shape, weight.shape, weight.shape[:1])
+    made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, (dy, x, weight))
     (dx, _), (dw, _), (db, _) = made
-    dy_view = as_volume(dy, s.order)
+    dy_view = as_volume(dy, order)
     if dx is not None and dx.size:
-        if s.weight.size:
-            _kernels.conv_backward_input(
-                dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), *s.kernel_args()
-            )
+        if weight.size:
+            _kernels.conv_backward_input(dy_view, weight_volume(weight), None, as_volume(dx, order), *args)
         else:
             dx[...] = 0
     if dw is not None:
-        weight_gradient(as_volume(s.x, s.order), dy_view, dw, *s.kernel_args())
+        weight_gradient(as_volume(x, order), dy_view, dw, *args)
     if db is not None:
         bias_gradient(dy_view, db)
     return _args.finish_gradients(made)

@@ -10,21 +10,13 @@ from pycnn.functional._conv import as_volume, bias_array, bias_gradient, three, 
 from pycnn.kernels import conv as _kernels
 
 
-class _Spec(NamedTuple):
-    """A checked transposed convolution; stride, pad and dilation for three spatial axes."""
+class _Geometry(NamedTuple):
+    """What shapes and hyperparameters make of a transposed convolution."""
 
-    x: Array
-    weight: Array
     order: tuple[int, ...]  # axes (N, C, H, W) of x
-    out_shape: tuple[int, ...]  # (N, F, OH, OW)
-    stride: tuple[int, ...]
-    pad: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
-
-    def kernel_args(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
-        """Return what every kernel call ends with."""
-        return self.stride, self.pad, self.dilation, self.groups
+    out_shape: tuple[int, ...]  # in the order of data_format
+    filters: int
+    kernel_args: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]  # stride, pad, dilation, groups
 
 
 def _pads(
@@ -42,36 +34,33 @@ def _pads(
     return tuple(pad)
 
 
-def _check(
+@_args.remembered
+def _geometry(
     fn: str,
-    x: Any,
-    weight: Any,
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
     stride: Any,
     padding: Any,
     output_padding: Any,
     groups: Any,
     dilation: Any,
     data_format: Any,
-) -> _Spec:
+) -> _Geometry:
     order = _args.axes(fn, data_format, 2)
-    x = _args.float_array(fn, "x", x)
-    weight = _args.float_array(fn, "weight", weight, x.dtype)
-    _args.check_ndim(fn, "x", x, 4)
-    _args.check_ndim(fn, "weight", weight, 4)
+    _args.check_axes(fn, "x", x_shape, 4)
+    _args.check_axes(fn, "weight", weight_shape, 4)
     stride = _args.per_axis(fn, "stride", stride, 2)
     dilation = _args.per_axis(fn, "dilation", dilation, 2)
     extra = _args.per_axis(fn, "output_padding", output_padding, 2, low=0)
     groups = _args.index(fn, "groups", groups, 1)
-    n, channels, *sizes = (x.shape[a] for a in order)
-    rows, per_group, *kernel = weight.shape
+    n, channels, *sizes = (x_shape[a] for a in order)
+    rows, per_group, *kernel = weight_shape
     if min(kernel) < 1 or min(sizes) < 1:
-        raise ValueError(
-            f"{fn}: every size of an image and kernel must be >= 1, got x {x.shape}, weight {weight.shape}"
-        )
+        raise ValueError(f"{fn}: every spatial size must be >= 1, got x {x_shape}, weight {weight_shape}")
     if rows != channels or channels % groups:
         raise ValueError(
             f"{fn}: weight must have the channels of x on axis 0 and groups must divide them,"
-            f" got weight {weight.shape} for x {x.shape} and groups {groups}"
+            f" got weight {weight_shape} for x {x_shape} and groups {groups}"
         )
     for e, s, d in zip(extra, stride, dilation):
         if e >= max(s, d):
@@ -82,9 +71,10 @@ def _check(
         out.append((size - 1) * s + d * (k - 1) + 1 + e - before - after)
         if out[-1] < 1:
             raise ValueError(f"{fn}: padding {padding!r} leaves nothing of a result of {out[-1] + before + after}")
-    before = tuple(p[0] for p in pad)
-    shape = (n, per_group * groups, *out)
-    return _Spec(x, weight, order, shape, three(stride, 1), three(before, 0), three(dilation, 1), groups)
+    first = tuple(p[0] for p in pad)
+    args = (three(stride, 1), three(first, 0), three(dilation, 1), groups)
+    filters = per_group * groups
+    return _Geometry(order, _args.in_format((n, filters, *out), order), filters, args)
 
 
 def conv_transpose2d(
@@ -143,16 +133,17 @@ def conv_transpose2d(
     array([[[[1., 1., 2., 2.]]]])
     """
     fn = "conv_transpose2d"
-    s = _check(fn, x, weight, stride, padding, output_padding, groups, dilation, data_format)
-    b = bias_array(fn, bias, s.out_shape[1], s.x.dtype)
-    inputs = (s.x, s.weight) if b is None else (s.x, s.weight, b)
-    y, target = _args.output(fn, out, _args.in_format(s.out_shape, s.order), s.x.dtype, inputs)
-    if y.size and s.weight.size:
-        _kernels.conv_backward_input(
-            as_volume(s.x, s.order), weight_volume(s.weight), b, as_volume(y, s.order), *s.kernel_args()
-        )
+    x = _args.float_array(fn, "x", x)
+    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    order, shape, filters, args = _geometry(
+        fn, x.shape, weight.shape, stride, padding, output_padding, groups, dilation, data_format
+    )
+    b = bias_array(fn, bias, filters, x.dtype)
+    y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
+    if y.size and weight.size:
+        _kernels.conv_backward_input(as_volume(x, order), weight_volume(weight), b, as_volume(y, order), *args)
     elif y.size:  # no channels: nothing to spread
-        np.transpose(y, s.order)[...] = 0 if b is None else b[:, None, None]
+        np.transpose(y, order)[...] = 0 if b is None else b[:, None, None]
     return _args.finish(y, target)
 
 
@@ -202,17 +193,20 @@ def conv_transpose2d_backward(
     array([[[[3., 7.]]]])
     """
     fn = "conv_transpose2d_backward"
-    s = _check(fn, x, weight, stride, padding, output_padding, groups, dilation, data_format)
-    dy = _args.float_array(fn, "grad_output", grad_output, s.x.dtype)
-    _args.check_shape(fn, "grad_output", dy, _args.in_format(s.out_shape, s.order))
-    shapes = (s.x.shape, s.weight.shape, s.out_shape[1:2])
-    made = _args.gradient_outputs(fn, out, needs, shapes, s.x.dtype, (dy, s.x, s.weight))
+    x = _args.float_array(fn, "x", x)
+    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    order, shape, filters, args = _geometry(
+        fn, x.shape, weight.shape, stride, padding, output_padding, groups, dilation, data_format
+    )
+    dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
+    _args.check_shape(fn, "grad_output", dy, shape)
+    made = _args.gradient_outputs(fn, out, needs, (x.shape, weight.shape, (filters,)), x.dtype, (dy, x, weight))
     (dx, _), (dw, _), (db, _) = made
-    dy_view, x_view = as_volume(dy, s.order), as_volume(s.x, s.order)
+    dy_view = as_volume(dy, order)
     if dx is not None and dx.size:
-        _kernels.conv_forward(dy_view, weight_volume(s.weight), None, as_volume(dx, s.order), *s.kernel_args())
+        _kernels.conv_forward(dy_view, weight_volume(weight), None, as_volume(dx, order), *args)
     if dw is not None:
-        weight_gradient(dy_view, x_view, dw, *s.kernel_args())
+        weight_gradient(dy_view, as_volume(x, order), dw, *args)
     if db is not None:
         bias_gradient(dy_view, db)
     return _args.finish_gradients(made)

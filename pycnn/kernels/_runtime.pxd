@@ -76,6 +76,9 @@ cdef const tile_tables* tiles() noexcept nogil
 cdef void parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks) noexcept nogil
 cdef Py_ssize_t num_slots() noexcept nogil
 
+# The same, on the calling thread alone where all chunks together are `work` multiply-adds and waking others costs more.
+cdef void parallel_work(chunk_fn fn, void* context, Py_ssize_t n_chunks, double work) noexcept nogil
+
 # Recycled 64-byte-aligned memory; NULL when there is none.
 cdef void* allocate(size_t bytes) noexcept nogil
 cdef void release(void* memory) noexcept nogil

@@ -40,6 +40,19 @@ cdef void parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks) noexcept
     pycnn_parallel_for(fn, context, n_chunks)
 
 
+# About what one core does in 10 microseconds.
+cdef double SERIAL_WORK = 400_000
+
+
+cdef void parallel_work(chunk_fn fn, void* context, Py_ssize_t n_chunks, double work) noexcept nogil:
+    cdef Py_ssize_t chunk
+    if work > SERIAL_WORK:
+        pycnn_parallel_for(fn, context, n_chunks)
+        return
+    for chunk in range(n_chunks):
+        fn(context, chunk, 0)
+
+
 cdef Py_ssize_t num_slots() noexcept nogil:
     return pycnn_num_threads()
 

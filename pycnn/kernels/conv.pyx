@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
-from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
 from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows, transpose_run
 
@@ -209,6 +209,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef size_t packed_bytes
     cdef Py_ssize_t chunks
+    cdef double weights
     if p.pixels == 0 or p.rows == 0:
         return True
     if is_thin(p):
@@ -219,13 +220,14 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     job.packed = allocate(packed_bytes)
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
     chunks = p.groups * job.pixel_chunks * job.row_chunks
+    weights = <double> p.groups * p.rows * p.channels * p.taps.count
     cdef bint ok = job.packed != NULL and job.scratch != NULL
     if ok and floating is float:
-        parallel_for(_pack_weights_f32, job, p.groups * job.row_panels)
-        parallel_for(_chunk_f32, job, chunks)
+        parallel_work(_pack_weights_f32, job, p.groups * job.row_panels, weights)
+        parallel_work(_chunk_f32, job, chunks, weights * p.pixels)
     elif ok:
-        parallel_for(_pack_weights_f64, job, p.groups * job.row_panels)
-        parallel_for(_chunk_f64, job, chunks)
+        parallel_work(_pack_weights_f64, job, p.groups * job.row_panels, weights)
+        parallel_work(_chunk_f64, job, chunks, weights * p.pixels)
     release(job.packed)
     release(job.scratch)
     return ok

@@ -12,7 +12,7 @@ from cython cimport floating
 from libc.string cimport memcmp, memcpy
 
 from pycnn.kernels._patches cimport Patches
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport store_run, weigh_line
 
 cdef enum:
@@ -186,7 +186,8 @@ cdef bint run_thin(const Patches* p, const floating* src, const floating* w, con
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
     if job.scratch == NULL:
         return False
-    parallel_for(_chunk_f32 if floating is float else _chunk_f64, &job, p.groups * job.chunks)
+    parallel_work(_chunk_f32 if floating is float else _chunk_f64, &job, p.groups * job.chunks,
+                  <double> p.groups * job.lines * work)
     release(job.scratch)
     return True
 

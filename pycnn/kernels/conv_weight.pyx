@@ -16,7 +16,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 
 cdef enum:
@@ -237,7 +237,8 @@ cdef bint _run_thin(floating* tag, Job* job) noexcept nogil:
     cdef bint ok = job.sums != NULL and job.scratch != NULL
     if ok:
         memset(job.sums, 0, <size_t> (job.slices * job.sums_size) * sizeof(floating))
-        parallel_for(_thin_f32 if floating is float else _thin_f64, job, job.slices * filters)
+        parallel_work(_thin_f32 if floating is float else _thin_f64, job, job.slices * filters,
+                      <double> p.pixels * filters * job.depth)
         for i in range(filters * job.depth):
             total = 0
             for piece in range(job.slices):
@@ -275,6 +276,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t groups_panels, n
     cdef size_t sums_bytes
+    cdef double work
     cdef bint ok
     if p.rows <= FEW_FILTERS and 0 < p.src_pixel[3] <= 2:
         return _run_thin(tag, job)
@@ -291,14 +293,16 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
         job.first_block = 0
         while job.first_block < job.blocks:
             n = min(job.slab_blocks, job.blocks - job.first_block)
+            work = <double> n * BLOCK_PIXELS * p.groups * p.rows * job.depth
             if floating is float:
-                parallel_for(_turn_f32, job, n * p.groups)
-                parallel_for(_multiply_f32, job, job.slices * groups_panels)
+                parallel_work(_turn_f32, job, n * p.groups, work / job.depth)
+                parallel_work(_multiply_f32, job, job.slices * groups_panels, work)
             else:
-                parallel_for(_turn_f64, job, n * p.groups)
-                parallel_for(_multiply_f64, job, job.slices * groups_panels)
+                parallel_work(_turn_f64, job, n * p.groups, work / job.depth)
+                parallel_work(_multiply_f64, job, job.slices * groups_panels, work)
             job.first_block += job.slab_blocks
-        parallel_for(_write_f32 if floating is float else _write_f64, job, groups_panels)
+        parallel_work(_write_f32 if floating is float else _write_f64, job, groups_panels,
+                      <double> job.slices * job.sums_size)
     release(job.turned)
     release(job.sums)
     release(job.scratch)
@@ -388,4 +392,5 @@ def channel_sums(const floating[:, :, :, :, :] dy,  # IN  (N, F, OD, OH, OW)
         job.pixels[a] = dy.shape[a + 2]
         job.step[a] = dy.strides[a + 2] // size
     with nogil:
-        parallel_for(_sum_f32 if floating is float else _sum_f64, &job, dy.shape[1])
+        parallel_work(_sum_f32 if floating is float else _sum_f64, &job, dy.shape[1],
+                      <double> dy.shape[0] * dy.shape[1] * dy.shape[2] * dy.shape[3] * dy.shape[4])

@@ -13,7 +13,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_rows, gemm_packed, gemm_rows, lanes, pack_run, store_run, tile_columns, \
     tile_rows, transpose_run
 
@@ -152,9 +152,11 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t panels
+    cdef double packed
     cdef bint ok
     if job.m <= FEW_ROWS and job.b_k == 1 and job.a_k == 1:
-        parallel_for(_dot_f32 if floating is float else _dot_f64, job, _ceil_div(job.n, DOT_COLUMNS))
+        parallel_work(_dot_f32 if floating is float else _dot_f64, job, _ceil_div(job.n, DOT_COLUMNS),
+                      <double> job.m * job.n * job.k)
         return True
     _plan(tag, job)
     job.packed = allocate(<size_t> (job.slab_panels * job.k * job.nr) * sizeof(floating))
@@ -163,12 +165,13 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     job.first_panel = 0
     while ok and job.first_panel < job.panels:
         panels = min(job.slab_panels, job.panels - job.first_panel)
+        packed = <double> panels * job.nr * job.k
         if floating is float:
-            parallel_for(_pack_f32, job, panels)
-            parallel_for(_multiply_f32, job, panels * job.chunks)
+            parallel_work(_pack_f32, job, panels, packed)
+            parallel_work(_multiply_f32, job, panels * job.chunks, packed * job.m)
         else:
-            parallel_for(_pack_f64, job, panels)
-            parallel_for(_multiply_f64, job, panels * job.chunks)
+            parallel_work(_pack_f64, job, panels, packed)
+            parallel_work(_multiply_f64, job, panels * job.chunks, packed * job.m)
         job.first_panel += job.slab_panels
     release(job.packed)
     release(job.scratch)
