@@ -89,6 +89,10 @@ static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RE
                 const REAL *RESTRICT s = plane + piece->src;
                 ptrdiff_t lo = piece->lo, hi = piece->hi;
                 for (ptrdiff_t j = 0; j < piece->length; j += VL, lo -= VL, hi -= VL) {
+                    if (step == 1 && lo <= 0 && hi >= VL) {
+                        vstore(d + j, vload(s + j));
+                        continue;
+                    }
                     const ptrdiff_t from = lo < 0 ? 0 : lo > VL ? VL : lo;
                     const ptrdiff_t to = hi < from ? from : hi > VL ? VL : hi;
                     if (step == 1) {

@@ -36,7 +36,7 @@ cdef void pack_columns(const Patches* p, const floating* src, const Run* runs, P
                        floating* panel, Py_ssize_t width, Piece* pieces) noexcept nogil
 
 cdef void pack_row(const Patches* p, const floating* src, const Run* runs, Py_ssize_t n_runs, Py_ssize_t c,
-                   Py_ssize_t t, floating* row) noexcept nogil
+                   Py_ssize_t t, floating* row, Piece* pieces) noexcept nogil
 
 cdef bint forward_patches(Patches* p, const Py_ssize_t* x_shape, const Py_ssize_t* x_steps, const Py_ssize_t* y_shape,
                           const Py_ssize_t* y_steps, const Py_ssize_t* kernel, const Py_ssize_t* stride,

@@ -15,7 +15,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._runtime cimport Piece, allocate, release
-from pycnn.kernels._tiles cimport pack_panel, pack_run
+from pycnn.kernels._tiles cimport pack_panel
 
 
 cdef inline Py_ssize_t _floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -257,14 +257,10 @@ cdef void pack_columns(const Patches* p, const floating* src, const Run* runs, P
     pack_panel(panel, width, src + c0 * p.src_channel, p.src_channel, c1 - c0, pieces, t1 - t0, n_runs, p.src_pixel[3])
 
 
-# row[j] = what tap t of channel c reads for pixel j
+# row[j] = what tap t of channel c reads for pixel j. The row has a vector to spare; `pieces` has room for n_runs.
 cdef void pack_row(const Patches* p, const floating* src, const Run* runs, Py_ssize_t n_runs, Py_ssize_t c,
-                   Py_ssize_t t, floating* row) noexcept nogil:
-    cdef Py_ssize_t r, lo, hi
-    for r in range(n_runs):
-        _inside(p, &runs[r], t, &lo, &hi)
-        pack_run(row + runs[r].begin, 0, src + c * p.src_channel + runs[r].src + p.taps.offset[t], 0,
-                 1, runs[r].length, lo, hi, p.src_pixel[3])
+                   Py_ssize_t t, floating* row, Piece* pieces) noexcept nogil:
+    pack_columns(p, src, runs, n_runs, c, c + 1, t, t + 1, row, 0, pieces)
 
 
 # Fused functions that other modules cimport have to be used once here to exist in both types.
@@ -274,5 +270,5 @@ def _instantiate():
     memset(&p, 0, sizeof(Patches))
     pack_columns(&p, <const float*> NULL, &run, 0, 0, 0, 0, 0, <float*> NULL, 0, NULL)
     pack_columns(&p, <const double*> NULL, &run, 0, 0, 0, 0, 0, <double*> NULL, 0, NULL)
-    pack_row(&p, <const float*> NULL, &run, 0, 0, 0, <float*> NULL)
-    pack_row(&p, <const double*> NULL, &run, 0, 0, 0, <double*> NULL)
+    pack_row(&p, <const float*> NULL, &run, 0, 0, 0, <float*> NULL, NULL)
+    pack_row(&p, <const double*> NULL, &run, 0, 0, 0, <double*> NULL, NULL)

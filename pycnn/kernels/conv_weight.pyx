@@ -16,7 +16,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
+from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 
 cdef enum:
@@ -89,12 +89,12 @@ cdef void _turn_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept n
 # ---- multiplying: one task a slice, group and panel of (channel, tap) rows
 
 cdef void _pack_rows(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t k0, Py_ssize_t rows, const Run* runs,
-                     Py_ssize_t n_runs, floating* out) noexcept nogil:
+                     Py_ssize_t n_runs, floating* out, Piece* pieces) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef const floating* x = <const floating*> job.x + g * p.src_group
     cdef Py_ssize_t i
     for i in range(rows):
-        pack_row(p, x, runs, n_runs, (k0 + i) // p.taps.count, (k0 + i) % p.taps.count, out + i * BLOCK_PIXELS)
+        pack_row(p, x, runs, n_runs, (k0 + i) // p.taps.count, (k0 + i) % p.taps.count, out + i * BLOCK_PIXELS, pieces)
 
 
 cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
@@ -105,7 +105,8 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     cdef Py_ssize_t k0 = panel * job.mr
     cdef Py_ssize_t rows = min(job.mr, job.depth - k0)
     cdef floating* packed = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef Run* runs = <Run*> (packed + job.mr * BLOCK_PIXELS)
+    cdef Run* runs = <Run*> (packed + job.mr * BLOCK_PIXELS + job.nr)
+    cdef Piece* pieces = <Piece*> (runs + BLOCK_PIXELS)
     cdef floating* sums = (<floating*> job.sums + piece * job.sums_size
                            + (g * job.row_panels + panel) * job.mr * job.filter_width)
     cdef floating* c
@@ -116,7 +117,7 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     while block < last:
         count = _block_pixels(job, block)
         n_runs = find_runs(p, block * BLOCK_PIXELS, count, runs)
-        _pack_rows(tag, job, g, k0, rows, runs, n_runs, packed)
+        _pack_rows(tag, job, g, k0, rows, runs, n_runs, packed, pieces)
         b = <floating*> job.turned + ((block - job.first_block) * p.groups + g) * BLOCK_PIXELS * job.filter_width
         c = sums
         for i in range(job.filter_panels):
@@ -268,7 +269,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.slab_blocks = max(job.slices, SLAB_BYTES // block_bytes)
     job.slab_blocks = max(1, min(job.slab_blocks, job.blocks))
     job.sums_size = p.groups * job.row_panels * job.mr * job.filter_width
-    job.slot_bytes = <size_t> (job.mr * BLOCK_PIXELS) * sizeof(floating) + BLOCK_PIXELS * sizeof(Run)
+    job.slot_bytes = <size_t> (job.mr * BLOCK_PIXELS + job.nr) * sizeof(floating)  # a vector to spare, and more
+    job.slot_bytes += BLOCK_PIXELS * (sizeof(Run) + sizeof(Piece))
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
 
 
