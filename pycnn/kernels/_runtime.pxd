@@ -50,21 +50,62 @@ cdef extern from "tiles.h" nogil:
     ctypedef struct pool_f64 "pycnn_pool_f64":
         void (*add_row)(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
 
-    ctypedef struct vector_f32 "pycnn_vector_f32":
-        void (*relu)(float*, const float*, Py_ssize_t) noexcept nogil
-        void (*relu_backward)(float*, const float*, const float*, Py_ssize_t) noexcept nogil
+    # One struct for both number types: a void* is an array of the table's type. See vector_table.inc.h.
+    ctypedef void (*unary_fn "pycnn_unary_fn")(void* y, const void* x, Py_ssize_t n, double a) noexcept nogil
+    ctypedef void (*slope_fn "pycnn_slope_fn")(void* dx, const void* dy, const void* x, Py_ssize_t n, double a) noexcept nogil
 
-    ctypedef struct vector_f64 "pycnn_vector_f64":
-        void (*relu)(double*, const double*, Py_ssize_t) noexcept nogil
-        void (*relu_backward)(double*, const double*, const double*, Py_ssize_t) noexcept nogil
+    ctypedef struct response "pycnn_response":
+        Py_ssize_t channels, step, site_step, width, before, after
+        double scale, beta, k
+
+    ctypedef struct vector_table "pycnn_vector":
+        Py_ssize_t vl
+        unary_fn forward[10]
+        slope_fn backward[8]
+        void (*keep)(void*, const void*, const unsigned char*, Py_ssize_t, double) noexcept nogil
+        void (*softmax_rows)(void*, const void*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+        void (*softmax_columns)(void*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+        void (*softmax_rows_backward)(void*, const void*, const void*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+        void (*softmax_columns_backward)(void*, const void*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                         int) noexcept nogil
+        void (*log_sum_exp_rows)(double*, const void*, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*log_sum_exp_columns)(double*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*square_error)(void*, const void*, const void*, Py_ssize_t) noexcept nogil
+        double (*square_error_sum)(const void*, const void*, Py_ssize_t) noexcept nogil
+        void (*square_error_backward)(void*, const void*, const void*, const void*, Py_ssize_t, double) noexcept nogil
+        void (*logit_error)(void*, const void*, const void*, const void*, const void*, Py_ssize_t) noexcept nogil
+        void (*logit_error_backward)(void*, const void*, const void*, const void*, const void*, const void*,
+                                     Py_ssize_t, double) noexcept nogil
+        double (*sum)(const void*, Py_ssize_t) noexcept nogil
+        void (*moments)(double*, const void*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double) noexcept nogil
+        void (*moments_columns)(double*, double*, const void*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                const double*) noexcept nogil
+        void (*affine)(void*, const void*, Py_ssize_t, const void*) noexcept nogil
+        void (*affine_columns)(void*, const void*, Py_ssize_t, Py_ssize_t, const void*) noexcept nogil
+        void (*combine)(void*, const void*, const void*, Py_ssize_t, const void*) noexcept nogil
+        void (*combine_columns)(void*, const void*, const void*, Py_ssize_t, Py_ssize_t, const void*) noexcept nogil
+        void (*response_norm)(void*, const void*, void*, const response*) noexcept nogil
+        void (*response_norm_backward)(void*, const void*, const void*, void*, const response*) noexcept nogil
+
+    enum:
+        PYCNN_RELU
+        PYCNN_LEAKY_RELU
+        PYCNN_SIGMOID
+        PYCNN_TANH
+        PYCNN_SILU
+        PYCNN_GELU
+        PYCNN_GELU_TANH
+        PYCNN_HARDSWISH
+        PYCNN_EXP
+        PYCNN_LOG
 
     ctypedef struct tile_tables "pycnn_tiles":
         const gemm_f32* gemm_f32
         const gemm_f64* gemm_f64
         const pool_f32* pool_f32
         const pool_f64* pool_f64
-        const vector_f32* vector_f32
-        const vector_f64* vector_f64
+        const vector_table* vector_f32
+        const vector_table* vector_f64
 
 
 ctypedef void (*chunk_fn)(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil

@@ -1,52 +1,163 @@
-# y[i] = f(x[i]) and dx[i] = dy[i] * f'(x[i]) over contiguous runs.
+# y[i] = f(x[i]) and dx[i] = dy[i] * f'(x[i]) over contiguous runs; y may be x, and dx may be dy or x. Dropout.
 #
 # Blocking: runs of GRAIN values, one chunk of the pool each; the work is cut by size alone, so the result does not
-# depend on the number of threads.
+# depend on the number of threads. The functions are in csrc/vector.inc.h.
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport parallel_for, tiles
+from pycnn.kernels._runtime cimport (PYCNN_EXP, PYCNN_GELU, PYCNN_GELU_TANH, PYCNN_HARDSWISH, PYCNN_LEAKY_RELU,
+                                     PYCNN_LOG, PYCNN_RELU, PYCNN_SIGMOID, PYCNN_SILU, PYCNN_TANH, parallel_for,
+                                     slope_fn, tiles, unary_fn, vector_table)
 
-cdef Py_ssize_t GRAIN = 32768
+RELU, LEAKY_RELU, SIGMOID, TANH = PYCNN_RELU, PYCNN_LEAKY_RELU, PYCNN_SIGMOID, PYCNN_TANH
+SILU, GELU, GELU_TANH, HARDSWISH = PYCNN_SILU, PYCNN_GELU, PYCNN_GELU_TANH, PYCNN_HARDSWISH
+EXP, LOG = PYCNN_EXP, PYCNN_LOG
+
+# Values of a chunk: about 10 us of work, from memory or from arithmetic.
+cdef Py_ssize_t GRAIN_MOVE = 32768
+cdef Py_ssize_t GRAIN_MATH = 8192
 
 ctypedef struct Job:
-    void* y
-    const void* x
-    const void* dy
+    char* y
+    const char* x
+    const char* dy
+    const unsigned char* kept
     Py_ssize_t n
+    Py_ssize_t grain
+    Py_ssize_t size  # bytes of a value
+    double a
+    unary_fn forward
+    slope_fn backward
+    const vector_table* table
 
 
-cdef inline Py_ssize_t _chunks(Py_ssize_t n) noexcept nogil:
-    return (n + GRAIN - 1) // GRAIN
+cdef inline const vector_table* _table(floating* tag) noexcept nogil:
+    return tiles().vector_f32 if floating is float else tiles().vector_f64
 
 
-# `tag` only chooses the number type: NULL at run time.
-cdef void _relu(floating* tag, Job* job, Py_ssize_t begin, Py_ssize_t n) noexcept nogil:
-    if floating is float:
-        tiles().vector_f32.relu(<float*> job.y + begin, <const float*> job.x + begin, n)
-    else:
-        tiles().vector_f64.relu(<double*> job.y + begin, <const double*> job.x + begin, n)
+cdef inline Py_ssize_t _grain(int op) noexcept nogil:
+    return GRAIN_MOVE if op == PYCNN_RELU or op == PYCNN_LEAKY_RELU or op == PYCNN_HARDSWISH else GRAIN_MATH
 
 
-cdef void _relu_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+cdef void _forward_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Job* job = <Job*> context
-    cdef Py_ssize_t begin = chunk * GRAIN
-    _relu(<float*> NULL, job, begin, min(GRAIN, job.n - begin))
+    cdef Py_ssize_t begin = chunk * job.grain
+    job.forward(job.y + begin * job.size, job.x + begin * job.size, min(job.grain, job.n - begin), job.a)
 
 
-cdef void _relu_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+cdef void _backward_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Job* job = <Job*> context
-    cdef Py_ssize_t begin = chunk * GRAIN
-    _relu(<double*> NULL, job, begin, min(GRAIN, job.n - begin))
+    cdef Py_ssize_t begin = chunk * job.grain, at = begin * job.size
+    job.backward(job.y + at, job.dy + at, job.x + at, min(job.grain, job.n - begin), job.a)
 
 
-def relu(const floating[::1] x,   # IN
-         floating[::1] y):        # OUT
+cdef void _keep_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Job* job = <Job*> context
+    cdef Py_ssize_t begin = chunk * job.grain, at = begin * job.size
+    job.table.keep(job.y + at, job.x + at, job.kept + begin, min(job.grain, job.n - begin), job.a)
+
+
+cdef inline Py_ssize_t _chunks(Job* job) noexcept nogil:
+    return (job.n + job.grain - 1) // job.grain
+
+
+def forward(int op,
+            const floating[::1] x,  # IN
+            floating[::1] y,        # OUT
+            double a):
     cdef Job job
     job.n = x.shape[0]
     if job.n == 0:
         return
-    job.x = &x[0]
-    job.y = &y[0]
+    job.x = <const char*> &x[0]
+    job.y = <char*> &y[0]
+    job.a = a
+    job.grain = _grain(op)
+    job.size = sizeof(floating)
     with nogil:
-        parallel_for(_relu_f32 if floating is float else _relu_f64, &job, _chunks(job.n))
+        job.forward = _table(<floating*> NULL).forward[op]
+        parallel_for(_forward_chunk, &job, _chunks(&job))
+
+
+def backward(int op,
+             const floating[::1] dy,  # IN
+             const floating[::1] x,   # IN
+             floating[::1] dx,        # OUT
+             double a):
+    cdef Job job
+    job.n = x.shape[0]
+    if job.n == 0:
+        return
+    job.x = <const char*> &x[0]
+    job.dy = <const char*> &dy[0]
+    job.y = <char*> &dx[0]
+    job.a = a
+    job.grain = _grain(op)
+    job.size = sizeof(floating)
+    with nogil:
+        job.backward = _table(<floating*> NULL).backward[op]
+        parallel_for(_backward_chunk, &job, _chunks(&job))
+
+
+# y[i] = kept[i] ? scale * x[i] : 0
+def keep(const floating[::1] x,            # IN
+         const unsigned char[::1] kept,    # IN
+         floating[::1] y,                  # OUT
+         double scale):
+    cdef Job job
+    job.n = x.shape[0]
+    if job.n == 0:
+        return
+    job.x = <const char*> &x[0]
+    job.kept = &kept[0]
+    job.y = <char*> &y[0]
+    job.a = scale
+    job.grain = GRAIN_MOVE
+    job.size = sizeof(floating)
+    with nogil:
+        job.table = _table(<floating*> NULL)
+        parallel_for(_keep_chunk, &job, _chunks(&job))
+
+
+ctypedef unsigned long long uint64
+
+ctypedef struct Dice:
+    unsigned char* kept
+    Py_ssize_t n
+    uint64 key
+    uint64 threshold
+
+
+# Value i of the stream that splitmix64 gives for `key`. Source: Steele, Lea and Flood, Fast Splittable Pseudorandom
+# Number Generators, OOPSLA 2014; the mixing constants are D. Stafford's variant 13, which the paper uses.
+cdef inline uint64 _random(uint64 key, uint64 i) noexcept nogil:
+    cdef uint64 z = key + (i + 1) * 0x9E3779B97F4A7C15ULL
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL
+    return z ^ (z >> 31)
+
+
+cdef void _dice_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Dice* job = <Dice*> context
+    cdef Py_ssize_t i = chunk * GRAIN_MOVE, end = min(i + GRAIN_MOVE, job.n)
+    cdef uint64 z
+    while i < end:  # 32 bits for each value, two values a number; GRAIN_MOVE is even
+        z = _random(job.key, <uint64> (i // 2))
+        job.kept[i] = <unsigned int> z >= job.threshold
+        if i + 1 < end:
+            job.kept[i + 1] = (z >> 32) >= job.threshold
+        i += 2
+
+
+# kept[i] = 1 with probability 1 - threshold / 2**32, a function of `key` and i alone
+def roll(unsigned char[::1] kept,  # OUT
+         uint64 key, uint64 threshold):
+    cdef Dice job
+    job.n = kept.shape[0]
+    if job.n == 0:
+        return
+    job.kept = &kept[0]
+    job.key = key
+    job.threshold = threshold
+    with nogil:
+        parallel_for(_dice_chunk, &job, (job.n + GRAIN_MOVE - 1) // GRAIN_MOVE)

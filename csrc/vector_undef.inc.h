@@ -1,0 +1,20 @@
+/* Takes back what vector_wide.inc.h and vector_math.inc.h defined. */
+#undef WL
+#undef wvec
+#undef wload
+#undef wget
+#undef wput
+#undef wset
+#undef wzero
+#undef wadd
+#undef wsub
+#undef wfma
+#undef wsum
+#undef PICK
+#undef MANTISSA
+#undef EXPONENT_BIAS
+#undef ROUNDER
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef SIGN_BIT
+#undef POLY

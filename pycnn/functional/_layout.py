@@ -1,0 +1,77 @@
+"""How arrays of any strides are laid out for kernels that only know C order or contiguous runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pycnn.functional import _args
+from pycnn.functional._args import Array
+from pycnn.kernels import _runtime
+
+
+def _same_view(a: Array, b: Array) -> bool:
+    return a is b or (
+        a.strides == b.strides and a.shape == b.shape and a.__array_interface__["data"] == b.__array_interface__["data"]
+    )
+
+
+def _memory_order(arrays: Sequence[Array]) -> tuple[int, ...] | None:
+    """Axes, slowest first, under which all `arrays` are C-contiguous; None where there is no such order."""
+    first = arrays[0]
+    order = tuple(sorted(range(first.ndim), key=lambda axis: -first.strides[axis]))
+    dense = all(a.strides == first.strides and a.transpose(order).flags.c_contiguous for a in arrays)
+    return order if dense else None
+
+
+def lay_out(fn: str, out: Any, *inputs: Array) -> tuple[Array, Array, Array | None, list[Array]]:
+    """Return (flat result, result, where to copy it afterwards or None, flat inputs).
+
+    The inputs have one shape and one dtype. Contiguous ones are used where they are; the first one that is not is
+    copied into the result, which the kernel then overwrites in place. An `out` with the strides of all inputs is
+    written in memory order; an `out` that is one of the inputs is written in place, any other overlap goes through a
+    copy.
+    """
+    shape, dtype = inputs[0].shape, inputs[0].dtype
+    if out is None:
+        y, target = _args.output(fn, None, shape, dtype)
+    else:
+        others = [a for a in inputs if type(out) is not np.ndarray or not _same_view(a, out)]
+        y, target = _args.output(fn, out, shape, dtype, others)
+        if not y.flags.c_contiguous:
+            order = _memory_order([y, *inputs])
+            if order is not None:
+                return y.transpose(order).reshape(-1), y, target, [a.transpose(order).reshape(-1) for a in inputs]
+            y, target = _runtime.empty(shape, dtype), y
+    flat = y.reshape(-1)
+    flats = []
+    held = any(_same_view(a, y) for a in inputs)  # then the result cannot take in a copy of another input
+    for a in inputs:
+        if a.flags.c_contiguous:
+            flats.append(a.reshape(-1))
+        elif held:
+            flats.append(a.flatten())
+        else:
+            np.copyto(y, a)
+            flats.append(flat)
+            held = True
+    return flat, y, target, flats
+
+
+def c_output(fn: str, out: Any, like: Array, inputs: Sequence[Array], name: str = "out") -> tuple[Array, Array | None]:
+    """Return a C-contiguous array to write, shaped and typed as `like`, and where to copy it afterwards or None."""
+    y, target = _args.output(fn, out, like.shape, like.dtype, inputs, name)
+    if y.flags.c_contiguous:
+        return y, target
+    made: Array = _runtime.empty(like.shape, like.dtype)
+    return made, y
+
+
+def c_order(x: Array, y: Array | None = None) -> Array:
+    """Return x in C order. A copy that is needed goes into y, where given: the kernel then overwrites it in place."""
+    if x.flags.c_contiguous:
+        return x
+    if y is None:
+        y = _runtime.empty(x.shape, x.dtype)
+    np.copyto(y, x)
+    return y
