@@ -308,7 +308,7 @@ for _base in ("relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hardswis
                 _name, f"{_options}-nan", _activation, shape=(33,), kind="nan", backward=_backward, **_options
             )
         if _base in ("relu", "leaky_relu"):
-            add(_name, "zeros", _activation, shape=(33,), kind="zeros", backward=_backward, exact=True)
+            add(_name, "zeros", _activation, shape=(33,), kind="zeros", backward=_backward, exact=_base == "relu")
         if _base in ("relu", "leaky_relu", "sigmoid", "tanh"):
             add(_name, "inf", _activation, shape=(33,), kind="inf", backward=_backward)
         if _base in ("sigmoid", "tanh", "silu"):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ._common import Array, finish
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 def _each(x: Array, f: Callable[[Array], Array], out: Array | None) -> Array:
@@ -120,7 +120,7 @@ def gelu(x: Array, approximate: str = "none", *, out: Array | None = None) -> Ar
         return _each(x, lambda v: 0.5 * v * (1.0 + np.tanh(_gelu_inner(v))), out)
     if approximate != "none":
         raise ValueError(f"unknown approximate {approximate!r}")
-    return _each(x, lambda v: 0.5 * v * (1.0 + _erf(v / math.sqrt(2.0))), out)
+    return _each(x, lambda v: 0.5 * v * _erfc(-v / math.sqrt(2.0)), out)
 
 
 def gelu_backward(
@@ -130,7 +130,7 @@ def gelu_backward(
 
     def exact(v: Array) -> Array:
         density = np.exp(-0.5 * v**2) / math.sqrt(2.0 * math.pi)
-        return np.asarray(0.5 * (1.0 + _erf(v / math.sqrt(2.0))) + v * density)
+        return np.asarray(0.5 * _erfc(-v / math.sqrt(2.0)) + v * density)
 
     def approximation(v: Array) -> Array:
         t = np.tanh(_gelu_inner(v))
