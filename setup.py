@@ -47,6 +47,8 @@ LINK = {"release": ["-Wl,-s"] if sys.platform.startswith("linux") else [], "debu
 LINK["sanitize"] = ["-fsanitize=address,undefined"]
 
 MODULES = sorted(path.stem for path in Path("pycnn/kernels").glob("*.pyx"))
+if not MODULES:
+    sys.exit("setup.py: no .pyx files under pycnn/kernels: run it in the folder that holds it")
 HEADERS = [str(path) for path in sorted(Path("csrc").glob("*.h"))]
 
 

@@ -18,7 +18,9 @@ def check(path: Path) -> list[str]:
     with zipfile.ZipFile(path) as wheel:
         names = wheel.namelist()
         faults += [f"{wanted} is missing" for wanted in WANTED if not any(n.endswith(wanted) for n in names)]
-        faults += [f"{n} does not belong" for n in names if n.startswith(("tests/", "csrc/")) or n.endswith(".pyx")]
+        if not any(n.startswith("pycnn/kernels/_runtime.") and n.endswith((".so", ".pyd")) for n in names):
+            faults.append("the compiled modules are missing")
+        faults += [f"{n} does not belong" for n in names if n.startswith(("tests/", "csrc/")) or n.endswith((".pyx", ".c"))]
         for name in names:
             if name.endswith(".so") and b".debug_info" in wheel.read(name):
                 faults.append(f"{name} has debug information")
