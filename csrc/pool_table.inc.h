@@ -1,5 +1,45 @@
-/* Rows of pooling windows: see pool.inc.h. */
+/* Rows of pooling windows: see pool.inc.h and pool_max.inc.h.
+ *
+ * A call handles `blocks` runs of n cells: block b of an array starts b * <array>_step after its pointer. src[t] points
+ * at what tap t of the first window sees. Nothing outside the runs is read or written. */
+#define PYCNN_POOL_SLACK 16
 typedef struct {
-    /* acc[j] += src[j * step] for j < length. */
-    void (*add_row)(REAL *acc, const REAL *src, ptrdiff_t length, ptrdiff_t step);
+    /* dst[r*dst_row + f*dst_phase + q] = cell q*stride + f - lead of row r of src, `fill` where there is none;
+     * for f < phases, q < width. Cells of src are src_step apart, `size` of them to a row. */
+    void (*split)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t dst_phase, const REAL *src, ptrdiff_t src_row,
+                  ptrdiff_t src_step, ptrdiff_t size, ptrdiff_t lead, ptrdiff_t stride, ptrdiff_t phases,
+                  ptrdiff_t width, ptrdiff_t rows, REAL fill);
+    /* The way back: cell i of row r of dst = src[r*src_row + f*src_phase + q] where q*stride + f = i + lead.
+     * src is scratch memory: up to PYCNN_POOL_SLACK cells beyond its runs are read (and not used). */
+    void (*merge)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_row,
+                  ptrdiff_t src_phase, ptrdiff_t size, ptrdiff_t lead, ptrdiff_t stride, ptrdiff_t rows);
+
+    /* dst = sum over taps of src[t] */
+    void (*sum_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step, ptrdiff_t taps,
+                     ptrdiff_t n, ptrdiff_t blocks);
+    /* dst[j] = sum of src[t][j], divided by scale * count[j]; count NULL: by scale. Every `group` taps are summed on
+     * their own, then their sums: so that the order of the additions is the same for planar and other images. */
+    void (*mean_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step, ptrdiff_t taps,
+                      ptrdiff_t group, ptrdiff_t n, ptrdiff_t blocks, const REAL *count, REAL scale);
+    /* dst = sum of src[t] / count[t], in groups */
+    void (*share_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step, const REAL *count,
+                       ptrdiff_t taps, ptrdiff_t group, ptrdiff_t n, ptrdiff_t blocks);
+    /* dst[j] = sum over taps of src[t][j] where place[t][j] == code[t] */
+    void (*select_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step,
+                        const uint8_t *const *place, ptrdiff_t place_step, const uint8_t *code, ptrdiff_t taps,
+                        ptrdiff_t n, ptrdiff_t blocks);
+    /* sum of src[j] for j < n */
+    REAL (*sum_run)(const REAL *src, ptrdiff_t n);
+
+    /* dst = the largest of src[t]: the first of equal ones, and the first NaN before all */
+    void (*max_values)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step, ptrdiff_t taps,
+                       ptrdiff_t n, ptrdiff_t blocks);
+    /* and arg = code[t] of the tap that won. With `first`, arg = first[j] where all taps are -inf. */
+    void (*max_first)(REAL *dst, ptrdiff_t dst_step, uint8_t *arg, ptrdiff_t arg_step, const uint8_t *first,
+                      const REAL *const *src, ptrdiff_t src_step, const uint8_t *code, ptrdiff_t taps, ptrdiff_t n,
+                      ptrdiff_t blocks);
+    /* and arg = code[t] + src_arg[t][j] of the tap that won */
+    void (*max_next)(REAL *dst, ptrdiff_t dst_step, uint8_t *arg, ptrdiff_t arg_step, const REAL *const *src,
+                     ptrdiff_t src_step, const uint8_t *const *src_arg, ptrdiff_t src_arg_step, const uint8_t *code,
+                     ptrdiff_t taps, ptrdiff_t n, ptrdiff_t blocks);
 } T(pycnn_pool);

@@ -38,9 +38,29 @@ from pycnn.functional.norm import (
     local_response_norm,
     local_response_norm_backward,
 )
+from pycnn.functional.pooling_avg import (
+    avg_pool1d,
+    avg_pool1d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+    avg_pool3d,
+    avg_pool3d_backward,
+)
+from pycnn.functional.pooling_max import max_pool1d, max_pool2d, max_pool3d
+from pycnn.functional.pooling_max_backward import (
+    max_pool1d_backward,
+    max_pool2d_backward,
+    max_pool3d_backward,
+)
 from pycnn.functional.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
+    "avg_pool1d",
+    "avg_pool1d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "avg_pool3d",
+    "avg_pool3d_backward",
     "batch_norm",
     "batch_norm_backward",
     "binary_cross_entropy_with_logits",
@@ -69,6 +89,12 @@ __all__ = [
     "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "max_pool3d",
+    "max_pool3d_backward",
     "mse_loss",
     "mse_loss_backward",
     "relu",

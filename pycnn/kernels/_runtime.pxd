@@ -45,10 +45,48 @@ cdef extern from "tiles.h" nogil:
         void (*dot_rows)(Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const double*, double*) noexcept nogil
 
     ctypedef struct pool_f32 "pycnn_pool_f32":
-        void (*add_row)(float*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*split)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                      Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float) noexcept nogil
+        void (*merge)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                      Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*sum_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        void (*mean_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                          const float*, float) noexcept nogil
+        void (*share_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t) noexcept nogil
+        void (*select_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const unsigned char**, Py_ssize_t,
+                            const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        float (*sum_run)(const float*, Py_ssize_t) noexcept nogil
+        void (*max_values)(float*, Py_ssize_t, const float**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t) noexcept nogil
+        void (*max_first)(float*, Py_ssize_t, unsigned char*, Py_ssize_t, const unsigned char*, const float**,
+                          Py_ssize_t, const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*max_next)(float*, Py_ssize_t, unsigned char*, Py_ssize_t, const float**, Py_ssize_t,
+                         const unsigned char**, Py_ssize_t, const unsigned char*, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
 
     ctypedef struct pool_f64 "pycnn_pool_f64":
-        void (*add_row)(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*split)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                      Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double) noexcept nogil
+        void (*merge)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                      Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*sum_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        void (*mean_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                          const double*, double) noexcept nogil
+        void (*share_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t) noexcept nogil
+        void (*select_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const unsigned char**, Py_ssize_t,
+                            const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        double (*sum_run)(const double*, Py_ssize_t) noexcept nogil
+        void (*max_values)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t) noexcept nogil
+        void (*max_first)(double*, Py_ssize_t, unsigned char*, Py_ssize_t, const unsigned char*, const double**,
+                          Py_ssize_t, const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*max_next)(double*, Py_ssize_t, unsigned char*, Py_ssize_t, const double**, Py_ssize_t,
+                         const unsigned char**, Py_ssize_t, const unsigned char*, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
 
     # One struct for both number types: a void* is an array of the table's type. See vector_table.inc.h.
     ctypedef void (*unary_fn "pycnn_unary_fn")(void* y, const void* x, Py_ssize_t n, double a) noexcept nogil

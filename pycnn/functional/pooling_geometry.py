@@ -1,0 +1,164 @@
+"""Where the windows of a pooling lie: checked numbers, output sizes, and views that the kernels take."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pycnn.functional import _args
+from pycnn.functional._args import Array
+
+NATURAL = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2, 3, 4)}
+_TO_VOLUME: dict[int, Any] = {
+    3: (slice(None), slice(None), None, None, slice(None)),
+    4: (slice(None), slice(None), None, slice(None), slice(None)),
+}
+_INTEGERS = tuple(np.dtype(code) for code in "bBhHiIlLqQ")
+
+
+class Windows(NamedTuple):
+    """One pooling: entries for each spatial axis, and the same for the kernels."""
+
+    kernel: tuple[int, ...]
+    out: tuple[int, ...]
+    taps: int
+    #: kernel, stride, dilation, pad before, pad after, each for D, H and W
+    numbers: tuple[int, ...]
+
+
+def volume(x: Array, order: tuple[int, ...]) -> Array:
+    """View `x`, whose axes (N, C, *spatial) are `order`, as (N, C, D, H, W)."""
+    ndim = x.ndim
+    if order != NATURAL[ndim - 2]:
+        x = x.transpose(order)
+    if ndim == 5:
+        return x
+    view: Array = x[_TO_VOLUME[ndim]]
+    return view
+
+
+def windows(
+    fn: str,
+    sizes: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    needs_cell: bool = False,
+) -> Windows:
+    """Return the windows of a pooling over `sizes`; `needs_cell`: each must contain a cell of the input."""
+    dims = len(sizes)
+    if type(kernel_size) is not int:
+        kernel_size = _args.per_axis(fn, "kernel_size", kernel_size, dims)
+    if stride is not None and type(stride) is not int:
+        stride = _args.per_axis(fn, "stride", stride, dims)
+    if type(dilation) is not int:
+        dilation = _args.per_axis(fn, "dilation", dilation, dims)
+    if type(padding) is not int and type(padding) is not str:
+        # Named paddings alone look at the other numbers.
+        padding = _args.pads(fn, padding, sizes, (1,) * dims, (1,) * dims, (1,) * dims)
+    if ceil_mode is not False:
+        ceil_mode = _args.flag(fn, "ceil_mode", ceil_mode)
+    return _windows(fn, sizes, kernel_size, stride, padding, dilation, ceil_mode, needs_cell)
+
+
+@lru_cache(maxsize=1024)
+def _windows(
+    fn: str,
+    sizes: tuple[int, ...],
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...] | None,
+    padding: int | str | tuple[tuple[int, int], ...],
+    dilation: int | tuple[int, ...],
+    ceil_mode: bool,
+    needs_cell: bool,
+) -> Windows:
+    dims = len(sizes)
+    kernel = _args.per_axis(fn, "kernel_size", kernel_size, dims)
+    steps = kernel if stride is None else _args.per_axis(fn, "stride", stride, dims)
+    spread = _args.per_axis(fn, "dilation", dilation, dims)
+    pads = _args.pads(fn, padding, sizes, kernel, steps, spread)
+    for (before, after), k, d in zip(pads, kernel, spread):
+        span = d * (k - 1) + 1
+        if max(before, after) >= span:
+            raise ValueError(
+                f"{fn}: padding must be smaller than the window, which spans {span} cells, got {max(before, after)}"
+            )
+    out = _args.output_size(fn, sizes, kernel, steps, pads, spread, ceil_mode and not isinstance(padding, str))
+    if needs_cell:
+        _check_cells(fn, sizes, kernel, steps, pads, spread, out)
+    # A single window has no stride; the kernels like 1 best.
+    steps = tuple(1 if o == 1 else s for s, o in zip(steps, out))
+    spread = tuple(1 if k == 1 else d for d, k in zip(spread, kernel))
+    taps = 1
+    for k in kernel:
+        taps *= k
+    ones, zeros = (1,) * (3 - dims), (0,) * (3 - dims)
+    first, last = tuple(p[0] for p in pads), tuple(p[1] for p in pads)
+    numbers = ones + kernel + ones + steps + ones + spread + zeros + first + zeros + last
+    return Windows(kernel, out, taps, numbers)
+
+
+def _check_cells(
+    fn: str,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+    out: Sequence[int],
+) -> None:
+    """Raise where a window sees padding only: an input smaller than the dilation can fall between two taps."""
+    for size, k, s, (before, _), d, count in zip(sizes, kernel, stride, pads, dilation, out):
+        if size >= d:
+            continue
+        for o in range(count):
+            start = o * s - before
+            tap = max(0, -(start // d))
+            if tap >= k or start + tap * d >= size:
+                raise ValueError(
+                    f"{fn}: dilation {d} leaves window {o} without a cell of the input, whose size is {size}"
+                )
+
+
+def number_array(fn: str, name: str, value: Any) -> Array:
+    """Return `value` as an array of float32, float64 or integers of any width."""
+    out = _args.array(fn, name, value)
+    if out.dtype not in _args.FLOATS and out.dtype not in _INTEGERS:
+        raise TypeError(f"{fn}: {name} must be float32, float64 or an integer array, got {out.dtype}")
+    return out
+
+
+def strides_of(numbers: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the strides along D, H and W."""
+    return numbers[3], numbers[4], numbers[5]
+
+
+def check_codes(fn: str, codes: Array, order: tuple[int, ...], sizes: tuple[int, ...], found: Windows) -> None:
+    """Raise the ValueError for the first code that names no cell, when the kernel has seen that there is one."""
+    bad = codes >= found.taps
+    rule = f"a compact index must be below {found.taps}, the cells of a window"
+    if not bad.any():
+        rule = "a compact index must not point into the padding"
+        rest = codes.astype(np.int64)
+        dims = len(sizes)
+        for axis in reversed(range(dims)):
+            at = 3 - dims + axis
+            k, s, d, p = (found.numbers[3 * row + at] for row in range(4))
+            where = np.arange(found.out[axis]) * s - p
+            where = where.reshape([-1 if a == order[2 + axis] else 1 for a in range(dims + 2)])
+            cell = where + rest % k * d
+            bad = bad | (cell < 0) | (cell >= sizes[axis])
+            rest = rest // k
+    position = tuple(int(i) for i in np.argwhere(bad)[0])
+    raise ValueError(f"{fn}: {rule}, got {codes[position]} at {position}")
+
+
+def check_places(fn: str, places: Array, cells: int) -> None:
+    """Raise the ValueError for the first index outside the image, when the kernel has seen that there is one."""
+    position = tuple(int(i) for i in np.argwhere((places < 0) | (places >= cells))[0])
+    raise ValueError(
+        f"{fn}: indices must be >= 0 and < {cells}, the cells of an image, got {places[position]} at {position}"
+    )

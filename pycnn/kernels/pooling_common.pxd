@@ -1,0 +1,232 @@
+# What the pooling kernels share: one spatial axis, the steps of an array, and the rows of csrc under one name for both
+# number types.
+#
+# Window o of an axis sees the cells o * stride + t * dilation - pad for the taps t < kernel; those outside
+# 0 .. size - 1 are padding.
+
+from cython cimport floating
+
+from pycnn.kernels._runtime cimport pool_f32, pool_f64, tiles
+
+ctypedef unsigned char byte
+ctypedef long long place_t
+
+ctypedef struct Axis:
+    Py_ssize_t size      # cells of the input
+    Py_ssize_t out       # windows
+    Py_ssize_t kernel
+    Py_ssize_t stride
+    Py_ssize_t dilation
+    Py_ssize_t pad       # cells of padding before the first
+    Py_ssize_t after     # and after the last
+
+# Elements from one cell to the next along each axis of an (N, C, D, H, W) array.
+ctypedef struct Steps:
+    Py_ssize_t n
+    Py_ssize_t c
+    Py_ssize_t d
+    Py_ssize_t h
+    Py_ssize_t w
+
+ctypedef struct Rows:
+    const pool_f32* f32
+    const pool_f64* f64
+
+
+cdef inline Rows active_rows() noexcept nogil:
+    cdef Rows rows
+    rows.f32 = tiles().pool_f32
+    rows.f64 = tiles().pool_f64
+    return rows
+
+
+cdef inline Steps steps_of(const Py_ssize_t* strides, Py_ssize_t itemsize) noexcept nogil:
+    cdef Steps s
+    s.n = strides[0] // itemsize
+    s.c = strides[1] // itemsize
+    s.d = strides[2] // itemsize
+    s.h = strides[3] // itemsize
+    s.w = strides[4] // itemsize
+    return s
+
+
+cdef inline void swap_channels(Steps* s) noexcept nogil:
+    s.n, s.c = s.c, s.n
+
+
+# numbers: kernel, stride, dilation, pad before and pad after, each for D, H and W.
+cdef inline Axis axis_of(tuple numbers, int which, Py_ssize_t size, Py_ssize_t windows):
+    cdef Axis a
+    a.size = size
+    a.out = windows
+    a.kernel = numbers[which]
+    a.stride = numbers[3 + which]
+    a.dilation = numbers[6 + which]
+    a.pad = numbers[9 + which]
+    a.after = numbers[12 + which]
+    return a
+
+
+# Division that rounds up and down, also below zero; b > 0.
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b if a > 0 else -((-a) // b)
+
+
+cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a // b if a >= 0 else -((b - 1 - a) // b)
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b * b
+
+
+# The taps of window o that fall on cells: [first_tap, end_tap).
+cdef inline Py_ssize_t first_tap(const Axis* a, Py_ssize_t o) noexcept nogil:
+    return min(a.kernel, max(0, ceil_div(a.pad - o * a.stride, a.dilation)))
+
+
+cdef inline Py_ssize_t end_tap(const Axis* a, Py_ssize_t o) noexcept nogil:
+    return max(first_tap(a, o), min(a.kernel, ceil_div(a.size + a.pad - o * a.stride, a.dilation)))
+
+
+# The windows whose taps all fall on cells: [first_inside, end_inside).
+cdef inline Py_ssize_t first_inside(const Axis* a) noexcept nogil:
+    return min(a.out, ceil_div(a.pad, a.stride))
+
+
+cdef inline Py_ssize_t end_inside(const Axis* a) noexcept nogil:
+    cdef Py_ssize_t room = a.size - 1 + a.pad - (a.kernel - 1) * a.dilation
+    return max(first_inside(a), min(a.out, floor_div(room, a.stride) + 1))
+
+
+# What window o counts towards the divisor of a mean, at least 1: taps on cells, with `padded` also on the padding.
+cdef inline Py_ssize_t taps_counted(const Axis* a, Py_ssize_t o, bint padded) noexcept nogil:
+    if not padded:
+        return max(1, end_tap(a, o) - first_tap(a, o))
+    return max(1, min(a.kernel, ceil_div(a.size + a.pad + a.after - o * a.stride, a.dilation)))
+
+
+# Whether every window counts all taps; counts fall off towards both ends.
+cdef inline bint all_counted(const Axis* a, bint padded) noexcept nogil:
+    return taps_counted(a, 0, padded) == a.kernel and taps_counted(a, a.out - 1, padded) == a.kernel
+
+
+# Which windows see cell i: fills tap[] and window[] with the pairs (t, o), windows ascending, and gives their number.
+# `whole`: cells i + stride, i + 2 stride, ... see the windows o + 1, o + 2, ... by the same taps, as far as they exist.
+cdef inline Py_ssize_t windows_over(const Axis* a, Py_ssize_t i, Py_ssize_t* tap, Py_ssize_t* window,
+                                    bint* whole) noexcept nogil:
+    cdef Py_ssize_t t, from_start, count = 0
+    whole[0] = True
+    for t in range(a.kernel - 1, -1, -1):
+        from_start = i + a.pad - t * a.dilation
+        if from_start % a.stride != 0:
+            continue
+        if from_start >= 0 and from_start // a.stride < a.out:
+            tap[count] = t
+            window[count] = from_start // a.stride
+            count += 1
+        else:
+            whole[0] = False
+    return count
+
+
+# How many of the cells i, i + stride, ... below `end` are alike in that sense.
+cdef inline Py_ssize_t cells_alike(const Axis* a, Py_ssize_t i, Py_ssize_t end, Py_ssize_t count,
+                                   const Py_ssize_t* window, bint whole) noexcept nogil:
+    cdef Py_ssize_t cells = (end - 1 - i) // a.stride + 1
+    if not whole:
+        return 1
+    return min(cells, a.out - window[count - 1]) if count > 0 else cells
+
+
+# The functions of csrc/pool_table.inc.h, for either number type.
+
+cdef inline void split(const Rows* r, floating* dst, Py_ssize_t dst_row, Py_ssize_t dst_phase, const floating* src,
+                       Py_ssize_t src_row, Py_ssize_t src_step, Py_ssize_t size, Py_ssize_t lead, Py_ssize_t stride,
+                       Py_ssize_t phases, Py_ssize_t width, Py_ssize_t rows, floating fill) noexcept nogil:
+    if floating is float:
+        r.f32.split(dst, dst_row, dst_phase, src, src_row, src_step, size, lead, stride, phases, width, rows, fill)
+    else:
+        r.f64.split(dst, dst_row, dst_phase, src, src_row, src_step, size, lead, stride, phases, width, rows, fill)
+
+
+cdef inline void merge(const Rows* r, floating* dst, Py_ssize_t dst_row, Py_ssize_t dst_step, const floating* src,
+                       Py_ssize_t src_row, Py_ssize_t src_phase, Py_ssize_t size, Py_ssize_t lead, Py_ssize_t stride,
+                       Py_ssize_t rows) noexcept nogil:
+    if floating is float:
+        r.f32.merge(dst, dst_row, dst_step, src, src_row, src_phase, size, lead, stride, rows)
+    else:
+        r.f64.merge(dst, dst_row, dst_step, src, src_row, src_phase, size, lead, stride, rows)
+
+
+cdef inline void sum_rows(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating** src,
+                          Py_ssize_t src_step, Py_ssize_t taps, Py_ssize_t n, Py_ssize_t blocks) noexcept nogil:
+    if floating is float:
+        r.f32.sum_rows(dst, dst_step, src, src_step, taps, n, blocks)
+    else:
+        r.f64.sum_rows(dst, dst_step, src, src_step, taps, n, blocks)
+
+
+cdef inline void mean_rows(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating** src,
+                           Py_ssize_t src_step, Py_ssize_t taps, Py_ssize_t group, Py_ssize_t n, Py_ssize_t blocks,
+                           const floating* count, floating scale) noexcept nogil:
+    if floating is float:
+        r.f32.mean_rows(dst, dst_step, src, src_step, taps, group, n, blocks, count, scale)
+    else:
+        r.f64.mean_rows(dst, dst_step, src, src_step, taps, group, n, blocks, count, scale)
+
+
+cdef inline void share_rows(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating** src,
+                            Py_ssize_t src_step, const floating* count, Py_ssize_t taps, Py_ssize_t group,
+                            Py_ssize_t n, Py_ssize_t blocks) noexcept nogil:
+    if floating is float:
+        r.f32.share_rows(dst, dst_step, src, src_step, count, taps, group, n, blocks)
+    else:
+        r.f64.share_rows(dst, dst_step, src, src_step, count, taps, group, n, blocks)
+
+
+cdef inline void select_rows(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating** src,
+                             Py_ssize_t src_step, const byte** place, Py_ssize_t place_step, const byte* code,
+                             Py_ssize_t taps, Py_ssize_t n, Py_ssize_t blocks) noexcept nogil:
+    if floating is float:
+        r.f32.select_rows(dst, dst_step, src, src_step, place, place_step, code, taps, n, blocks)
+    else:
+        r.f64.select_rows(dst, dst_step, src, src_step, place, place_step, code, taps, n, blocks)
+
+
+cdef inline floating sum_run(const Rows* r, const floating* src, Py_ssize_t n) noexcept nogil:
+    if floating is float:
+        return r.f32.sum_run(src, n)
+    else:
+        return r.f64.sum_run(src, n)
+
+
+# Without `arg` only the values.
+cdef inline void max_first(const Rows* r, floating* dst, Py_ssize_t dst_step, byte* arg, Py_ssize_t arg_step,
+                           const byte* first, const floating** src, Py_ssize_t src_step, const byte* code,
+                           Py_ssize_t taps, Py_ssize_t n, Py_ssize_t blocks) noexcept nogil:
+    if floating is float:
+        if arg == NULL:
+            r.f32.max_values(dst, dst_step, src, src_step, taps, n, blocks)
+        else:
+            r.f32.max_first(dst, dst_step, arg, arg_step, first, src, src_step, code, taps, n, blocks)
+    else:
+        if arg == NULL:
+            r.f64.max_values(dst, dst_step, src, src_step, taps, n, blocks)
+        else:
+            r.f64.max_first(dst, dst_step, arg, arg_step, first, src, src_step, code, taps, n, blocks)
+
+
+cdef inline void max_next(const Rows* r, floating* dst, Py_ssize_t dst_step, byte* arg, Py_ssize_t arg_step,
+                          const floating** src, Py_ssize_t src_step, const byte** src_arg, Py_ssize_t src_arg_step,
+                          const byte* code, Py_ssize_t taps, Py_ssize_t n, Py_ssize_t blocks) noexcept nogil:
+    if floating is float:
+        if arg == NULL:
+            r.f32.max_values(dst, dst_step, src, src_step, taps, n, blocks)
+        else:
+            r.f32.max_next(dst, dst_step, arg, arg_step, src, src_step, src_arg, src_arg_step, code, taps, n, blocks)
+    else:
+        if arg == NULL:
+            r.f64.max_values(dst, dst_step, src, src_step, taps, n, blocks)
+        else:
+            r.f64.max_next(dst, dst_step, arg, arg_step, src, src_step, src_arg, src_arg_step, code, taps, n, blocks)
