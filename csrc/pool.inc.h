@@ -13,7 +13,7 @@
 ALWAYS_INLINE void NAME(copy_run)(REAL *RESTRICT dst, const REAL *RESTRICT src, ptrdiff_t n) {
     ptrdiff_t j = 0;
     for (; j + VL <= n; j += VL) vstore(dst + j, vload(src + j));
-    if (j < n) vstore_part(dst + j, vload_part(src + j, n - j), n - j);
+    if (j < n) pstore_part(dst + j, pload_part(src + j, n - j), n - j);
 }
 
 ALWAYS_INLINE void NAME(fill_run)(REAL *dst, ptrdiff_t n, REAL value) {
@@ -41,16 +41,16 @@ ALWAYS_INLINE void NAME(split_pairs)(REAL *RESTRICT even, REAL *RESTRICT odd, co
     if (o0 < e0 && o0 < o1) odd[o0] = src[2 * o0 + 1 - lead];
     for (; q + VL <= o1; q += VL) {
         const vec a = vload(src + 2 * q - lead), b = vload(src + 2 * q - lead + VL);
-        vstore(even + q, veven(a, b));
-        vstore(odd + q, vodd(a, b));
+        vstore(even + q, peven(a, b));
+        vstore(odd + q, podd(a, b));
     }
 #ifdef PYCNN_ISA_AVX512
     if (q < o1) {
         const ptrdiff_t n = o1 - q, low = AT_MOST(2 * n, VL);
-        const vec a = low == VL ? vload(src + 2 * q - lead) : vload_part(src + 2 * q - lead, low);
-        const vec b = low == VL ? vload_part(src + 2 * q - lead + VL, 2 * n - VL) : vzero();
-        vstore_part(even + q, veven(a, b), n);
-        vstore_part(odd + q, vodd(a, b), n);
+        const vec a = low == VL ? vload(src + 2 * q - lead) : pload_part(src + 2 * q - lead, low);
+        const vec b = low == VL ? pload_part(src + 2 * q - lead + VL, 2 * n - VL) : vzero();
+        pstore_part(even + q, peven(a, b), n);
+        pstore_part(odd + q, podd(a, b), n);
         q = o1;
     }
 #endif
@@ -95,17 +95,17 @@ ALWAYS_INLINE void NAME(merge_pairs)(REAL *RESTRICT dst, const REAL *RESTRICT ev
     odd += (i + lead) / 2;
     for (; i + 2 * VL <= size; i += 2 * VL, even += VL, odd += VL) {
         const vec e = vload(even), o = vload(odd);
-        vstore(dst + i, vlow(e, o));
-        vstore(dst + i + VL, vhigh(e, o));
+        vstore(dst + i, plow(e, o));
+        vstore(dst + i + VL, phigh(e, o));
     }
     const ptrdiff_t rest = size - i;
     if (rest <= 0) return;
     const vec e = vload(even), o = vload(odd);
     if (rest < VL) {
-        vstore_part(dst + i, vlow(e, o), rest);
+        pstore_part(dst + i, plow(e, o), rest);
     } else {
-        vstore(dst + i, vlow(e, o));
-        if (rest > VL) vstore_part(dst + i + VL, vhigh(e, o), rest - VL);
+        vstore(dst + i, plow(e, o));
+        if (rest > VL) pstore_part(dst + i + VL, phigh(e, o), rest - VL);
     }
 }
 
@@ -142,11 +142,11 @@ ALWAYS_INLINE vec NAME(sum_vector)(const REAL *const *src, ptrdiff_t at, ptrdiff
 }
 
 ALWAYS_INLINE vec NAME(sum_part)(const REAL *const *src, ptrdiff_t at, ptrdiff_t taps, ptrdiff_t group, ptrdiff_t n) {
-    vec total = vload_part(src[0] + at, n);
-    for (ptrdiff_t t = 1; t < group; t++) total = vadd(total, vload_part(src[t] + at, n));
+    vec total = pload_part(src[0] + at, n);
+    for (ptrdiff_t t = 1; t < group; t++) total = vadd(total, pload_part(src[t] + at, n));
     for (ptrdiff_t g = group; g < taps; g += group) {
-        vec sum = vload_part(src[g] + at, n);
-        for (ptrdiff_t t = 1; t < group; t++) sum = vadd(sum, vload_part(src[g + t] + at, n));
+        vec sum = pload_part(src[g] + at, n);
+        for (ptrdiff_t t = 1; t < group; t++) sum = vadd(sum, pload_part(src[g + t] + at, n));
         total = vadd(total, sum);
     }
     return total;
@@ -172,8 +172,8 @@ ALWAYS_INLINE void NAME(sum_runs)(const int divide, REAL *dst, ptrdiff_t dst_ste
             const ptrdiff_t rest = n - j;
             vec sum = NAME(sum_part)(src, at + j, taps, group, rest);
             if (divide == 1) sum = vdiv(vadd(sum, vzero()), by);
-            if (divide == 2) sum = vdiv(vadd(sum, vzero()), vmul(by, vload_part(count + j, rest)));
-            vstore_part(d + j, sum, rest);
+            if (divide == 2) sum = vdiv(vadd(sum, vzero()), vmul(by, pload_part(count + j, rest)));
+            pstore_part(d + j, sum, rest);
         }
     }
 }
@@ -229,14 +229,14 @@ static void NAME(share_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *s
                 vec sum = vzero();
                 for (ptrdiff_t t = g; t < g + group; t++) {
                     const REAL *p = src[t] + at + j;
-                    sum = vadd(sum, vdiv(lanes == VL ? vload(p) : vload_part(p, lanes), vset(count[t])));
+                    sum = vadd(sum, vdiv(lanes == VL ? vload(p) : pload_part(p, lanes), vset(count[t])));
                 }
                 total = vadd(total, sum);
             }
             if (lanes == VL)
                 vstore(d + j, total);
             else
-                vstore_part(d + j, total, lanes);
+                pstore_part(d + j, total, lanes);
         }
     }
 }
@@ -251,8 +251,8 @@ ALWAYS_INLINE void NAME(select_runs)(REAL *dst, ptrdiff_t dst_step, const REAL *
         for (; j + VL <= n; j += VL) {
             vec sum = vzero();
             for (ptrdiff_t t = 0; t < taps; t++) {
-                const vmask here = cequal(cload(place[t] + place_at + j), cset(code[t]));
-                sum = vadd(sum, vkeep(here, vload(src[t] + at + j)));
+                const pmask here = cequal(cload(place[t] + place_at + j), cset(code[t]));
+                sum = vadd(sum, pkeep(here, vload(src[t] + at + j)));
             }
             vstore(d + j, sum);
         }
@@ -260,10 +260,10 @@ ALWAYS_INLINE void NAME(select_runs)(REAL *dst, ptrdiff_t dst_step, const REAL *
             const ptrdiff_t rest = n - j;
             vec sum = vzero();
             for (ptrdiff_t t = 0; t < taps; t++) {
-                const vmask here = cequal(cload_part(place[t] + place_at + j, rest), cset(code[t]));
-                sum = vadd(sum, vkeep(here, vload_part(src[t] + at + j, rest)));
+                const pmask here = cequal(cload_part(place[t] + place_at + j, rest), cset(code[t]));
+                sum = vadd(sum, pkeep(here, pload_part(src[t] + at + j, rest)));
             }
-            vstore_part(d + j, sum, rest);
+            pstore_part(d + j, sum, rest);
         }
     }
 }
@@ -294,7 +294,7 @@ static REAL NAME(sum_run)(const REAL *src, ptrdiff_t n) {
         s3 = vadd(s3, vload(src + j + 3 * VL));
     }
     for (; j + VL <= n; j += VL) s0 = vadd(s0, vload(src + j));
-    if (j < n) s1 = vadd(s1, vload_part(src + j, n - j));
+    if (j < n) s1 = vadd(s1, pload_part(src + j, n - j));
     return vsum(vadd(vadd(s0, s1), vadd(s2, s3)));
 }
 
@@ -314,18 +314,18 @@ static const TYPED(pycnn_pool) NAME(pool_table) = {
 #undef cstore
 #undef cload_part
 #undef cstore_part
-#undef part_bits
-#undef part_mask
-#undef as_bits
-#undef in_order
-#undef permute_
-#undef vmask
-#undef vload_part
-#undef vstore_part
-#undef vbetter
-#undef vselect
-#undef vkeep
-#undef veven
-#undef vodd
-#undef vlow
-#undef vhigh
+#undef pool_bits
+#undef pool_mask
+#undef pool_as_bits
+#undef pool_in_order
+#undef pool_permute
+#undef pmask
+#undef pload_part
+#undef pstore_part
+#undef pbetter
+#undef pselect
+#undef pkeep
+#undef peven
+#undef podd
+#undef plow
+#undef phigh

@@ -1,6 +1,6 @@
 /* Rows of maxima, one instruction set, one number type. Included by pool.inc.h.
  *
- * Taps are compared in scan order and only a better one takes over (vbetter), so ties go to the first and the first NaN
+ * Taps are compared in scan order and only a better one takes over (pbetter), so ties go to the first and the first NaN
  * stays. `kind` and often `taps` are constants at the call, so each case becomes a loop of its own. */
 
 enum { NAME(MAX_VALUES), NAME(MAX_FIRST), NAME(MAX_PADDED), NAME(MAX_NEXT) };
@@ -18,15 +18,15 @@ ALWAYS_INLINE void NAME(max_vector)(const int kind, const int full, ptrdiff_t la
         best = vset((REAL)-INFINITY);
         won = full ? cload(first) : cload_part(first, lanes);
     } else {
-        best = full ? vload(src[0] + at) : vload_part(src[0] + at, lanes);
+        best = full ? vload(src[0] + at) : pload_part(src[0] + at, lanes);
         if (has_arg) won = cset(code[0]);
         if (kind == NAME(MAX_NEXT))
             won = cadd(won, full ? cload(src_arg[0] + arg_at) : cload_part(src_arg[0] + arg_at, lanes));
     }
     for (ptrdiff_t t = begin; t < taps; t++) {
-        const vec v = full ? vload(src[t] + at) : vload_part(src[t] + at, lanes);
-        const vmask better = vbetter(v, best);
-        best = vselect(better, v, best);
+        const vec v = full ? vload(src[t] + at) : pload_part(src[t] + at, lanes);
+        const pmask better = pbetter(v, best);
+        best = pselect(better, v, best);
         if (has_arg) {
             cvec here = cset(code[t]);
             if (kind == NAME(MAX_NEXT))
@@ -37,7 +37,7 @@ ALWAYS_INLINE void NAME(max_vector)(const int kind, const int full, ptrdiff_t la
     if (full)
         vstore(dst, best);
     else
-        vstore_part(dst, best, lanes);
+        pstore_part(dst, best, lanes);
     if (has_arg && full) cstore(arg, won);
     if (has_arg && !full) cstore_part(arg, won, lanes);
 }

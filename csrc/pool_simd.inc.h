@@ -1,14 +1,14 @@
 /* What pooling rows need beyond simd.inc.h: comparisons with NaN rules, short loads, a byte per lane, de-interleaving.
  *
- *      vload_part(p, n) vstore_part(p, v, n)   the first n < VL lanes; nothing else is touched
- *      vmask                           one truth value per lane
- *      vbetter(v, best)                v takes the place of best: v > best, or v is the first NaN
- *      vselect(m, a, b) vkeep(m, a)    a where m, else b (0)
+ *      pload_part(p, n) pstore_part(p, v, n)   the first n < VL lanes; nothing else is touched
+ *      pmask                           one truth value per lane
+ *      pbetter(v, best)                v takes the place of best: v > best, or v is the first NaN
+ *      pselect(m, a, b) pkeep(m, a)    a where m, else b (0)
  *      cvec cload cstore cset cadd cselect cload_part cstore_part
  *                                      VL bytes in memory (places within a window), as wide as suits in a register
- *      cequal(a, b)                    vmask
- *      veven(a, b) vodd(a, b)          of the 2 * VL values a, b
- *      vlow(e, o) vhigh(e, o)          the first and the second half of e0 o0 e1 o1 ...
+ *      cequal(a, b)                    pmask
+ *      peven(a, b) podd(a, b)          of the 2 * VL values a, b
+ *      plow(e, o) phigh(e, o)          the first and the second half of e0 o0 e1 o1 ...
  * Included by pool.inc.h, which takes the names back at its end. */
 
 #if defined(PYCNN_ISA_AVX512)
@@ -17,60 +17,60 @@
 #define cset(x) _mm_set1_epi8((char)(x))
 #define cadd(a, b) _mm_add_epi8((a), (b))
 #define cselect(m, a, b) _mm_mask_mov_epi8((b), (m), (a))
-#define part_bits(n) ((1u << (n)) - 1u)
-#define cload_part(p, n) _mm_maskz_loadu_epi8((__mmask16)part_bits(n), (p))
-#define cstore_part(p, a, n) _mm_mask_storeu_epi8((p), (__mmask16)part_bits(n), (a))
+#define pool_bits(n) ((1u << (n)) - 1u)
+#define cload_part(p, n) _mm_maskz_loadu_epi8((__mmask16)pool_bits(n), (p))
+#define cstore_part(p, a, n) _mm_mask_storeu_epi8((p), (__mmask16)pool_bits(n), (a))
 
 #ifdef PYCNN_F32
-#define vmask __mmask16
-#define vload_part(p, n) _mm512_maskz_loadu_ps((__mmask16)part_bits(n), (p))
-#define vstore_part(p, v, n) _mm512_mask_storeu_ps((p), (__mmask16)part_bits(n), (v))
-#define vbetter(v, best) \
+#define pmask __mmask16
+#define pload_part(p, n) _mm512_maskz_loadu_ps((__mmask16)pool_bits(n), (p))
+#define pstore_part(p, v, n) _mm512_mask_storeu_ps((p), (__mmask16)pool_bits(n), (v))
+#define pbetter(v, best) \
     _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask((best), (best), _CMP_ORD_Q), (v), (best), _CMP_NLE_UQ)
-#define vselect(m, a, b) _mm512_mask_mov_ps((b), (m), (a))
-#define vkeep(m, a) _mm512_maskz_mov_ps((m), (a))
+#define pselect(m, a, b) _mm512_mask_mov_ps((b), (m), (a))
+#define pkeep(m, a) _mm512_maskz_mov_ps((m), (a))
 #define cload(p) _mm_loadu_si128((const __m128i *)(p))
 #define cstore(p, a) _mm_storeu_si128((__m128i *)(p), (a))
 #define cequal(a, b) _mm_cmpeq_epi8_mask((a), (b))
-#define permute_(a, i, b) _mm512_permutex2var_ps((a), (i), (b))
-#define veven(a, b) permute_((a), _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), (b))
-#define vodd(a, b) permute_((a), _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), (b))
-#define vlow(e, o) permute_((e), _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), (o))
-#define vhigh(e, o) permute_((e), _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), (o))
+#define pool_permute(a, i, b) _mm512_permutex2var_ps((a), (i), (b))
+#define peven(a, b) pool_permute((a), _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), (b))
+#define podd(a, b) pool_permute((a), _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), (b))
+#define plow(e, o) pool_permute((e), _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), (o))
+#define phigh(e, o) pool_permute((e), _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), (o))
 #else
-#define vmask __mmask8
-#define vload_part(p, n) _mm512_maskz_loadu_pd((__mmask8)part_bits(n), (p))
-#define vstore_part(p, v, n) _mm512_mask_storeu_pd((p), (__mmask8)part_bits(n), (v))
-#define vbetter(v, best) \
+#define pmask __mmask8
+#define pload_part(p, n) _mm512_maskz_loadu_pd((__mmask8)pool_bits(n), (p))
+#define pstore_part(p, v, n) _mm512_mask_storeu_pd((p), (__mmask8)pool_bits(n), (v))
+#define pbetter(v, best) \
     _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask((best), (best), _CMP_ORD_Q), (v), (best), _CMP_NLE_UQ)
-#define vselect(m, a, b) _mm512_mask_mov_pd((b), (m), (a))
-#define vkeep(m, a) _mm512_maskz_mov_pd((m), (a))
+#define pselect(m, a, b) _mm512_mask_mov_pd((b), (m), (a))
+#define pkeep(m, a) _mm512_maskz_mov_pd((m), (a))
 #define cload(p) _mm_loadl_epi64((const __m128i *)(p))
 #define cstore(p, a) _mm_storel_epi64((__m128i *)(p), (a))
 #define cequal(a, b) ((__mmask8)_mm_cmpeq_epi8_mask((a), (b)))
-#define permute_(a, i, b) _mm512_permutex2var_pd((a), (i), (b))
-#define veven(a, b) permute_((a), _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), (b))
-#define vodd(a, b) permute_((a), _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), (b))
-#define vlow(e, o) permute_((e), _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), (o))
-#define vhigh(e, o) permute_((e), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), (o))
+#define pool_permute(a, i, b) _mm512_permutex2var_pd((a), (i), (b))
+#define peven(a, b) pool_permute((a), _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), (b))
+#define podd(a, b) pool_permute((a), _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), (b))
+#define plow(e, o) pool_permute((e), _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), (o))
+#define phigh(e, o) pool_permute((e), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), (o))
 #endif
 
 #elif defined(PYCNN_ISA_AVX2)
 
 #define cvec __m256i
-#define cselect(m, a, b) _mm256_blendv_epi8((b), (a), as_bits(m))
+#define cselect(m, a, b) _mm256_blendv_epi8((b), (a), pool_as_bits(m))
 
 #ifdef PYCNN_F32
-#define vmask __m256
-#define as_bits(m) _mm256_castps_si256(m)
-static const int32_t NAME(part_bits)[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-#define part_mask(n) _mm256_loadu_si256((const __m256i *)(NAME(part_bits) + 8 - (n)))
-#define vload_part(p, n) _mm256_maskload_ps((p), part_mask(n))
-#define vstore_part(p, v, n) _mm256_maskstore_ps((p), part_mask(n), (v))
-#define vbetter(v, best) \
+#define pmask __m256
+#define pool_as_bits(m) _mm256_castps_si256(m)
+static const int32_t NAME(pool_bits)[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+#define pool_mask(n) _mm256_loadu_si256((const __m256i *)(NAME(pool_bits) + 8 - (n)))
+#define pload_part(p, n) _mm256_maskload_ps((p), pool_mask(n))
+#define pstore_part(p, v, n) _mm256_maskstore_ps((p), pool_mask(n), (v))
+#define pbetter(v, best) \
     _mm256_and_ps(_mm256_cmp_ps((best), (best), _CMP_ORD_Q), _mm256_cmp_ps((v), (best), _CMP_NLE_UQ))
-#define vselect(m, a, b) _mm256_blendv_ps((b), (a), (m))
-#define vkeep(m, a) _mm256_and_ps((m), (a))
+#define pselect(m, a, b) _mm256_blendv_ps((b), (a), (m))
+#define pkeep(m, a) _mm256_and_ps((m), (a))
 #define cset(x) _mm256_set1_epi32(x)
 #define cadd(a, b) _mm256_add_epi32((a), (b))
 #define cload(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
@@ -79,22 +79,22 @@ static inline void NAME(store_codes)(uint8_t *p, __m256i a) {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
 }
-#define veven(a, b) in_order(_mm256_shuffle_ps((a), (b), 0x88))
-#define vodd(a, b) in_order(_mm256_shuffle_ps((a), (b), 0xdd))
-#define in_order(v) _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8))
-#define vlow(e, o) _mm256_permute2f128_ps(_mm256_unpacklo_ps((e), (o)), _mm256_unpackhi_ps((e), (o)), 0x20)
-#define vhigh(e, o) _mm256_permute2f128_ps(_mm256_unpacklo_ps((e), (o)), _mm256_unpackhi_ps((e), (o)), 0x31)
+#define peven(a, b) pool_in_order(_mm256_shuffle_ps((a), (b), 0x88))
+#define podd(a, b) pool_in_order(_mm256_shuffle_ps((a), (b), 0xdd))
+#define pool_in_order(v) _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8))
+#define plow(e, o) _mm256_permute2f128_ps(_mm256_unpacklo_ps((e), (o)), _mm256_unpackhi_ps((e), (o)), 0x20)
+#define phigh(e, o) _mm256_permute2f128_ps(_mm256_unpacklo_ps((e), (o)), _mm256_unpackhi_ps((e), (o)), 0x31)
 #else
-#define vmask __m256d
-#define as_bits(m) _mm256_castpd_si256(m)
-static const int64_t NAME(part_bits)[8] = {-1, -1, -1, -1};
-#define part_mask(n) _mm256_loadu_si256((const __m256i *)(NAME(part_bits) + 4 - (n)))
-#define vload_part(p, n) _mm256_maskload_pd((p), part_mask(n))
-#define vstore_part(p, v, n) _mm256_maskstore_pd((p), part_mask(n), (v))
-#define vbetter(v, best) \
+#define pmask __m256d
+#define pool_as_bits(m) _mm256_castpd_si256(m)
+static const int64_t NAME(pool_bits)[8] = {-1, -1, -1, -1};
+#define pool_mask(n) _mm256_loadu_si256((const __m256i *)(NAME(pool_bits) + 4 - (n)))
+#define pload_part(p, n) _mm256_maskload_pd((p), pool_mask(n))
+#define pstore_part(p, v, n) _mm256_maskstore_pd((p), pool_mask(n), (v))
+#define pbetter(v, best) \
     _mm256_and_pd(_mm256_cmp_pd((best), (best), _CMP_ORD_Q), _mm256_cmp_pd((v), (best), _CMP_NLE_UQ))
-#define vselect(m, a, b) _mm256_blendv_pd((b), (a), (m))
-#define vkeep(m, a) _mm256_and_pd((m), (a))
+#define pselect(m, a, b) _mm256_blendv_pd((b), (a), (m))
+#define pkeep(m, a) _mm256_and_pd((m), (a))
 #define cset(x) _mm256_set1_epi64x(x)
 #define cadd(a, b) _mm256_add_epi64((a), (b))
 static inline __m256i NAME(load_codes)(const uint8_t *p) {
@@ -111,21 +111,21 @@ static inline void NAME(store_codes)(uint8_t *p, __m256i a) {
         _mm_cvtsi128_si32(_mm_or_si128(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
     memcpy(p, &four, 4);
 }
-#define veven(a, b) _mm256_permute4x64_pd(_mm256_unpacklo_pd((a), (b)), 0xd8)
-#define vodd(a, b) _mm256_permute4x64_pd(_mm256_unpackhi_pd((a), (b)), 0xd8)
-#define vlow(e, o) _mm256_permute2f128_pd(_mm256_unpacklo_pd((e), (o)), _mm256_unpackhi_pd((e), (o)), 0x20)
-#define vhigh(e, o) _mm256_permute2f128_pd(_mm256_unpacklo_pd((e), (o)), _mm256_unpackhi_pd((e), (o)), 0x31)
+#define peven(a, b) _mm256_permute4x64_pd(_mm256_unpacklo_pd((a), (b)), 0xd8)
+#define podd(a, b) _mm256_permute4x64_pd(_mm256_unpackhi_pd((a), (b)), 0xd8)
+#define plow(e, o) _mm256_permute2f128_pd(_mm256_unpacklo_pd((e), (o)), _mm256_unpackhi_pd((e), (o)), 0x20)
+#define phigh(e, o) _mm256_permute2f128_pd(_mm256_unpacklo_pd((e), (o)), _mm256_unpackhi_pd((e), (o)), 0x31)
 #endif
 #define cstore(p, a) NAME(store_codes)((p), (a))
 
 #elif defined(PYCNN_ISA_NEON)
 
 #ifdef PYCNN_F32
-#define vmask uint32x4_t
+#define pmask uint32x4_t
 #define cvec uint32x4_t
-#define vbetter(v, best) vandq_u32(vceqq_f32((best), (best)), vmvnq_u32(vcleq_f32((v), (best))))
-#define vselect(m, a, b) vbslq_f32((m), (a), (b))
-#define vkeep(m, a) vreinterpretq_f32_u32(vandq_u32((m), vreinterpretq_u32_f32(a)))
+#define pbetter(v, best) vandq_u32(vceqq_f32((best), (best)), vmvnq_u32(vcleq_f32((v), (best))))
+#define pselect(m, a, b) vbslq_f32((m), (a), (b))
+#define pkeep(m, a) vreinterpretq_f32_u32(vandq_u32((m), vreinterpretq_u32_f32(a)))
 #define cset(x) vdupq_n_u32(x)
 #define cadd(a, b) vaddq_u32((a), (b))
 #define cselect(m, a, b) vbslq_u32((m), (a), (b))
@@ -141,16 +141,16 @@ static inline void NAME(store_codes)(uint8_t *p, cvec a) {
     const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
     memcpy(p, &four, 4);
 }
-#define veven(a, b) vuzp1q_f32((a), (b))
-#define vodd(a, b) vuzp2q_f32((a), (b))
-#define vlow(e, o) vzip1q_f32((e), (o))
-#define vhigh(e, o) vzip2q_f32((e), (o))
+#define peven(a, b) vuzp1q_f32((a), (b))
+#define podd(a, b) vuzp2q_f32((a), (b))
+#define plow(e, o) vzip1q_f32((e), (o))
+#define phigh(e, o) vzip2q_f32((e), (o))
 #else
-#define vmask uint64x2_t
+#define pmask uint64x2_t
 #define cvec uint64x2_t
-#define vbetter(v, best) vbicq_u64(vceqq_f64((best), (best)), vcleq_f64((v), (best)))
-#define vselect(m, a, b) vbslq_f64((m), (a), (b))
-#define vkeep(m, a) vreinterpretq_f64_u64(vandq_u64((m), vreinterpretq_u64_f64(a)))
+#define pbetter(v, best) vbicq_u64(vceqq_f64((best), (best)), vcleq_f64((v), (best)))
+#define pselect(m, a, b) vbslq_f64((m), (a), (b))
+#define pkeep(m, a) vreinterpretq_f64_u64(vandq_u64((m), vreinterpretq_u64_f64(a)))
 #define cset(x) vdupq_n_u64(x)
 #define cadd(a, b) vaddq_u64((a), (b))
 #define cselect(m, a, b) vbslq_u64((m), (a), (b))
@@ -160,34 +160,34 @@ static inline void NAME(store_codes)(uint8_t *p, cvec a) {
     p[0] = (uint8_t)vgetq_lane_u64(a, 0);
     p[1] = (uint8_t)vgetq_lane_u64(a, 1);
 }
-#define veven(a, b) vuzp1q_f64((a), (b))
-#define vodd(a, b) vuzp2q_f64((a), (b))
-#define vlow(e, o) vzip1q_f64((e), (o))
-#define vhigh(e, o) vzip2q_f64((e), (o))
+#define peven(a, b) vuzp1q_f64((a), (b))
+#define podd(a, b) vuzp2q_f64((a), (b))
+#define plow(e, o) vzip1q_f64((e), (o))
+#define phigh(e, o) vzip2q_f64((e), (o))
 #endif
 #define cload(p) NAME(load_codes)(p)
 #define cstore(p, a) NAME(store_codes)((p), (a))
 
 #else /* generic C: one int per lane, which compilers turn into whatever the baseline has */
 
-#define vmask NAME(mask4)
-#define cvec NAME(mask4)
+#define pmask NAME(pool_mask4)
+#define cvec NAME(pool_mask4)
 typedef struct {
     int lane[4];
-} vmask;
+} pmask;
 #define EACH_LANE(type, name, arguments, result)          \
     static inline type NAME(name) arguments {             \
         type r;                                           \
         for (int i = 0; i < 4; i++) r.lane[i] = (result); \
         return r;                                         \
     }
-EACH_LANE(vmask, p_better, (vec v, vec b), (b.lane[i] == b.lane[i]) & !(v.lane[i] <= b.lane[i]))
-EACH_LANE(vec, p_select, (vmask m, vec a, vec b), m.lane[i] ? a.lane[i] : b.lane[i])
-EACH_LANE(vec, p_keep, (vmask m, vec a), m.lane[i] ? a.lane[i] : 0)
+EACH_LANE(pmask, p_better, (vec v, vec b), (b.lane[i] == b.lane[i]) & !(v.lane[i] <= b.lane[i]))
+EACH_LANE(vec, p_select, (pmask m, vec a, vec b), m.lane[i] ? a.lane[i] : b.lane[i])
+EACH_LANE(vec, p_keep, (pmask m, vec a), m.lane[i] ? a.lane[i] : 0)
 EACH_LANE(cvec, p_cset, (int x), x)
 EACH_LANE(cvec, p_cadd, (cvec a, cvec b), a.lane[i] + b.lane[i])
-EACH_LANE(cvec, p_cselect, (vmask m, cvec a, cvec b), m.lane[i] ? a.lane[i] : b.lane[i])
-EACH_LANE(vmask, p_cequal, (cvec a, cvec b), a.lane[i] == b.lane[i])
+EACH_LANE(cvec, p_cselect, (pmask m, cvec a, cvec b), m.lane[i] ? a.lane[i] : b.lane[i])
+EACH_LANE(pmask, p_cequal, (cvec a, cvec b), a.lane[i] == b.lane[i])
 EACH_LANE(cvec, p_cload, (const uint8_t *p), p[i])
 EACH_LANE(vec, p_even, (vec a, vec b), i < 2 ? a.lane[2 * i] : b.lane[2 * i - 4])
 EACH_LANE(vec, p_odd, (vec a, vec b), i < 2 ? a.lane[2 * i + 1] : b.lane[2 * i - 3])
@@ -197,24 +197,24 @@ EACH_LANE(vec, p_high, (vec e, vec o), i % 2 ? o.lane[2 + i / 2] : e.lane[2 + i 
 static inline void NAME(p_cstore)(uint8_t *p, cvec a) {
     for (int i = 0; i < 4; i++) p[i] = (uint8_t)a.lane[i];
 }
-#define vbetter(v, best) NAME(p_better)((v), (best))
-#define vselect(m, a, b) NAME(p_select)((m), (a), (b))
-#define vkeep(m, a) NAME(p_keep)((m), (a))
+#define pbetter(v, best) NAME(p_better)((v), (best))
+#define pselect(m, a, b) NAME(p_select)((m), (a), (b))
+#define pkeep(m, a) NAME(p_keep)((m), (a))
 #define cset(x) NAME(p_cset)(x)
 #define cadd(a, b) NAME(p_cadd)((a), (b))
 #define cselect(m, a, b) NAME(p_cselect)((m), (a), (b))
 #define cequal(a, b) NAME(p_cequal)((a), (b))
 #define cload(p) NAME(p_cload)(p)
 #define cstore(p, a) NAME(p_cstore)((p), (a))
-#define veven(a, b) NAME(p_even)((a), (b))
-#define vodd(a, b) NAME(p_odd)((a), (b))
-#define vlow(e, o) NAME(p_low)((e), (o))
-#define vhigh(e, o) NAME(p_high)((e), (o))
+#define peven(a, b) NAME(p_even)((a), (b))
+#define podd(a, b) NAME(p_odd)((a), (b))
+#define plow(e, o) NAME(p_low)((e), (o))
+#define phigh(e, o) NAME(p_high)((e), (o))
 
 #endif
 
 /* Without masked loads, a short run goes through a buffer. */
-#ifndef vload_part
+#ifndef pload_part
 static inline vec NAME(pool_load)(const REAL *p, ptrdiff_t n) {
     REAL lane[VL] = {0};
     for (ptrdiff_t i = 0; i < n; i++) lane[i] = p[i];
@@ -225,8 +225,8 @@ static inline void NAME(pool_store)(REAL *p, vec v, ptrdiff_t n) {
     vstore(lane, v);
     for (ptrdiff_t i = 0; i < n; i++) p[i] = lane[i];
 }
-#define vload_part(p, n) NAME(pool_load)((p), (n))
-#define vstore_part(p, v, n) NAME(pool_store)((p), (v), (n))
+#define pload_part(p, n) NAME(pool_load)((p), (n))
+#define pstore_part(p, v, n) NAME(pool_store)((p), (v), (n))
 #endif
 #ifndef cload_part
 static inline cvec NAME(load_codes_part)(const uint8_t *p, ptrdiff_t n) {
