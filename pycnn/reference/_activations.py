@@ -123,9 +123,7 @@ def gelu(x: Array, approximate: str = "none", *, out: Array | None = None) -> Ar
     return _each(x, lambda v: 0.5 * v * _erfc(-v / math.sqrt(2.0)), out)
 
 
-def gelu_backward(
-    grad_output: Array, x: Array, approximate: str = "none", *, out: Array | None = None
-) -> Array:
+def gelu_backward(grad_output: Array, x: Array, approximate: str = "none", *, out: Array | None = None) -> Array:
     """Phi(x) + x phi(x) with phi = Phi'; for "tanh" the product rule on the approximation."""
 
     def exact(v: Array) -> Array:
@@ -194,9 +192,7 @@ def log_softmax(x: Array, dim: int = -1, *, out: Array | None = None) -> Array:
     return _each(x, shift, out)
 
 
-def log_softmax_backward(
-    grad_output: Array, output: Array, dim: int = -1, *, out: Array | None = None
-) -> Array:
+def log_softmax_backward(grad_output: Array, output: Array, dim: int = -1, *, out: Array | None = None) -> Array:
     """Gradient delta - softmax * sum(delta); the softmax is exp of the forward result."""
     delta = np.asarray(grad_output, dtype=np.float64)
     probability = np.exp(np.asarray(output, dtype=np.float64))

@@ -34,9 +34,7 @@ def channels_first_shape(shape: Sequence[int], data_format: str) -> tuple[int, .
     return tuple(int(shape[data_format.index(axis)]) for axis in CHANNELS_FIRST[len(data_format)])
 
 
-def finish(
-    values: Array, dtype: np.dtype[Any], out: Array | None = None, data_format: str | None = None
-) -> Array:
+def finish(values: Array, dtype: np.dtype[Any], out: Array | None = None, data_format: str | None = None) -> Array:
     """Put the float64 `values` in the order of `data_format` and round them to `dtype`, once, at the end."""
     if data_format is not None:
         order = CHANNELS_FIRST[len(data_format)]
@@ -172,9 +170,7 @@ class Windows(NamedTuple):
         """Coordinate of cell `tap` of every window, axis by axis, shaped to broadcast over the windows."""
         result = []
         for axis, count in enumerate(self.counts):
-            along = (
-                np.arange(count) * self.stride[axis] + tap[axis] * self.dilation[axis] - self.pads[axis][0]
-            )
+            along = np.arange(count) * self.stride[axis] + tap[axis] * self.dilation[axis] - self.pads[axis][0]
             result.append(along.reshape([-1 if other == axis else 1 for other in range(len(self.counts))]))
         return result
 

@@ -64,11 +64,7 @@ def _back_in_place(rows: Array, x: Array, axis: int) -> Array:
 
 def _column(values: Array | None, channels: int) -> Array:
     """One number a channel, standing upright; ones when there is none."""
-    return (
-        np.ones((channels, 1))
-        if values is None
-        else np.asarray(values, dtype=np.float64).reshape(channels, 1)
-    )
+    return np.ones((channels, 1)) if values is None else np.asarray(values, dtype=np.float64).reshape(channels, 1)
 
 
 def batch_norm(

@@ -129,9 +129,7 @@ def mse_loss_backward(
     array([ 0., -2.])
     """
     delta = _delta_for_each(grad_output, reduction, x.size, x.shape)
-    return finish(
-        delta * 2.0 * (np.asarray(x, dtype=np.float64) - np.asarray(target, dtype=np.float64)), x.dtype, out
-    )
+    return finish(delta * 2.0 * (np.asarray(x, dtype=np.float64) - np.asarray(target, dtype=np.float64)), x.dtype, out)
 
 
 def _bce_weights(weight: Array | None, pos_weight: Array | None) -> tuple[Array, Array]:

@@ -27,11 +27,7 @@ OutputSize = int | Sequence[int | None] | None
 
 def _bins(sizes: Sequence[int], output_size: OutputSize) -> list[list[slice]]:
     """For each axis the cells that each output covers."""
-    wanted = (
-        [output_size] * len(sizes)
-        if output_size is None or isinstance(output_size, int)
-        else list(output_size)
-    )
+    wanted = [output_size] * len(sizes) if output_size is None or isinstance(output_size, int) else list(output_size)
     bins = []
     for size, count in zip(sizes, wanted, strict=True):
         count = size if count is None else int(count)
@@ -138,7 +134,7 @@ def _unpooled_size(
     usual = tuple((i - 1) * s + k - sum(p) for i, s, k, p in zip(sizes, steps, kernel, pads, strict=True))
     if output_size is None:
         return usual
-    wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    wanted = (output_size,) * 2 if isinstance(output_size, (int, np.integer)) else tuple(output_size)
     chosen = tuple(int(size) for size in wanted if size is not None)
     if any(abs(c - u) >= s for c, u, s in zip(chosen, usual, steps, strict=True)):
         raise ValueError(f"output_size {chosen} must be within a stride {steps} of {usual}")

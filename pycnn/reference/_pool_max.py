@@ -161,9 +161,7 @@ def max_pool1d(
     >>> max_pool1d(np.array([[[3.0, 1.0, 2.0, 2.0]]]), 2, return_indices=True)
     (array([[[3., 2.]]]), array([[[0, 2]]]))
     """
-    return _max_pool(
-        x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, ties, data_format, out
-    )
+    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, ties, data_format, out)
 
 
 def max_pool2d(
@@ -186,9 +184,7 @@ def max_pool2d(
     >>> max_pool2d(np.array([[[[1.0, 5.0], [7.0, 2.0]]]]), 2, return_indices="compact")
     (array([[[[7.]]]]), array([[[[2]]]], dtype=uint8))
     """
-    return _max_pool(
-        x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, ties, data_format, out
-    )
+    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, ties, data_format, out)
 
 
 def max_pool3d(
@@ -209,9 +205,7 @@ def max_pool3d(
     >>> max_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), 2)
     array([[[[[7.]]]]])
     """
-    return _max_pool(
-        x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, ties, data_format, out
-    )
+    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, ties, data_format, out)
 
 
 def max_pool1d_backward(
