@@ -6,6 +6,7 @@ I / O).
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,8 @@ OutputSize = int | Sequence[int | None] | None
 
 def _bins(sizes: Sequence[int], output_size: OutputSize) -> list[list[slice]]:
     """For each axis the cells that each output covers."""
-    wanted = [output_size] * len(sizes) if output_size is None or isinstance(output_size, int) else list(output_size)
+    single = output_size is None or isinstance(output_size, (int, np.integer))
+    wanted: Any = [output_size] * len(sizes) if single else output_size
     bins = []
     for size, count in zip(sizes, wanted, strict=True):
         count = size if count is None else int(count)
