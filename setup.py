@@ -35,7 +35,7 @@ HAVE = [(f"PYCNN_HAVE_{name.upper()}", "1") for name in ISAS if name != "generic
 
 # gnu11, not c11: GCC contracts a * b + c to a fused multiply-add only outside strict ISO mode.
 UNIX_FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
-OPTIMISE = {"release": ["-O3", "-g0"], "debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
+OPTIMISE = {"release": ["-O2", "-g0"], "debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
 OPTIMISE["sanitize"] = [
     "-O1",
     "-g",
@@ -70,7 +70,7 @@ class BuildExt(build_ext):
                 output_dir=self.build_temp,
                 macros=HAVE,
                 include_dirs=["csrc"],
-                extra_postargs=flags + extra,
+                extra_postargs=flags + ([] if msvc or KIND != "release" else ["-O3"]) + extra,
                 depends=HEADERS,
             )
 
@@ -101,8 +101,11 @@ extensions = [
     )
     for name in MODULES
 ]
+# One copy of what Cython needs for memoryviews instead of one per module: a third of the wheel.
+SHARED = "pycnn.kernels._cython"
+extensions.append(Extension(SHARED, ["pycnn/kernels/_cython.c"], define_macros=macros))
 
 setup(
-    ext_modules=cythonize(extensions, compiler_directives=directives),
+    ext_modules=cythonize(extensions, compiler_directives=directives, shared_utility_qualified_name=SHARED),
     cmdclass={"build_ext": BuildExt},
 )

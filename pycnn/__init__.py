@@ -1,17 +1,49 @@
-"""pycnn: convolutional networks on the CPU, from NumPy."""
+"""pycnn: convolutional networks on the CPU, from NumPy.
+
+``import pycnn`` brings the functions and the settings; the layers, optimisers and the rest (``pycnn.nn``,
+``pycnn.optim``, ``pycnn.data``, ``pycnn.io``, ...) are imported when they are first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from pycnn import functional
 from pycnn._config import config, empty_cache, get_include, get_num_threads, set_num_threads, show_config, threads
+
+if TYPE_CHECKING:
+    from pycnn import data, estimator, gradcheck, io, models, nn, optim, plot, reference, train
 
 __version__ = "0.1.0"
 
 __all__ = [
     "config",
+    "data",
     "empty_cache",
+    "estimator",
     "functional",
     "get_include",
     "get_num_threads",
+    "gradcheck",
+    "io",
+    "models",
+    "nn",
+    "optim",
+    "plot",
+    "reference",
     "set_num_threads",
     "show_config",
     "threads",
+    "train",
 ]
+
+_LATER = ("data", "estimator", "gradcheck", "io", "models", "nn", "optim", "plot", "reference", "train")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"pycnn.{name}")
+    raise AttributeError(f"module 'pycnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

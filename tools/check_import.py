@@ -23,7 +23,7 @@ def strangers() -> list[str]:
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     known = sys.stdlib_module_names | {"pycnn", "numpy"}
-    return sorted(m for m in out if m not in known and not m.startswith(("_cython_", "cython_runtime")))
+    return sorted(m for m in out if m not in known and not m.startswith(("_cython", "cython_runtime")))
 
 
 if __name__ == "__main__":
