@@ -44,7 +44,8 @@ class Dropout(ShapelessLayer):
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
         if not training:
             return x, None
-        return F.dropout(x, self.p, True, rng=self.rng, return_mask=True)
+        y, mask = F.dropout(x, self.p, True, rng=self.rng, return_mask=True)
+        return y, mask
 
     def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
         return F.dropout_backward(grad_output, saved, self.p) if needs_input_grad else None

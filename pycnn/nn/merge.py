@@ -37,7 +37,7 @@ class Add(Module):
 
     def backward(self, grad_output: Array, *, needs_input_grad: bool = True) -> tuple[Array, ...]:
         """Return `grad_output` itself for every input."""
-        count = kept(self)
+        count: int = kept(self)
         self._saved = None
         return (grad_output,) * count
 
@@ -79,8 +79,9 @@ class Concat(Module):
     def backward(self, grad_output: Array, *, needs_input_grad: bool = True) -> tuple[Array, ...]:
         """Return each input's part of `grad_output`."""
         parts: list[Array] = np.split(grad_output, kept(self), axis=self.axis)
+        grads: list[Array] = [np.ascontiguousarray(part) for part in parts]
         self._saved = None
-        return tuple(np.ascontiguousarray(part) for part in parts)
+        return tuple(grads)
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Return the shape of the inputs with the sizes along the axis added up."""
