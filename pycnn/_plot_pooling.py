@@ -191,7 +191,7 @@ def draw_shift(image: Any, weight: Any, pools: tuple[int, ...] = (2, 4)) -> "Fig
     lines = []
     for cells in (plane, move_right(plane)):
         features = F.relu(F.conv2d(as_image(cells), as_image(kernel), padding="same"))
-        lines.append([cells, features[0, 0], *(F.max_pool2d(features, k)[0, 0] for k in pools)])
+        lines.append([cells, features[0, 0], *(np.asarray(F.max_pool2d(features, k))[0, 0] for k in pools)])
     changes = [after - before for before, after in zip(*lines)]
     titles = ["image", "edges: conv, ReLU", *(f"max pool {k}" for k in pools)]
     tops = [max(float(a.max()), float(b.max())) for a, b in zip(*lines)]

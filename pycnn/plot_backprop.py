@@ -94,7 +94,8 @@ def draw_batch_norm(x: Any, grad_output: Any, weight: float = 1.0) -> "Figure":
     if values.shape != dy.shape or values.std() == 0:
         raise ValueError("draw_batch_norm: x must have as many values as grad_output, and not all the same")
     normal, _, inv_std = F.batch_norm(values, None, None, training=True, return_stats=True)
-    dx = F.batch_norm_backward(dy, values, None, None, np.array([float(weight)]), training=True)[0]
+    scale = np.array([float(weight)])
+    dx = np.asarray(F.batch_norm_backward(dy, values, None, None, scale, training=True)[0])
     slope, limit = float((dy * normal).mean()), float(np.abs(dy).max())
 
     def column(cells: Array, title: str, note: str = "") -> Grid:
