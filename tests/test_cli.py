@@ -1,0 +1,221 @@
+"""The command line: exit codes, and one line for whatever is wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tiny import ENVIRONMENT, pycnn_command
+
+import pycnn
+from pycnn import data, io
+from pycnn.cli import main
+from pycnn.train import Run
+
+QUICK = ("--model", "lenet", "--epochs", "1", "--lr", "0.01")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["train", *QUICK, "--out", str(path)]) == 0
+    return path
+
+
+def complaint(capsys, *arguments):
+    """Run a command that has to fail with code 2 and one line on standard error, which is returned."""
+    assert main([str(argument) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("pycnn"), lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "pycnn: the following arguments are required: COMMAND (see pycnn --help)"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "extra"], "unrecognized arguments: extra"),
+        (["train", "--epochs", "0"], "pycnn train: argument --epochs: must be >= 1, got 0"),
+        (["train", "--epochs", "ten"], "argument --epochs: must be an integer, got 'ten'"),
+        (["train", "--batch-size", "-3"], "argument --batch-size: must be >= 1"),
+        (["train", "--lr", "nan"], "argument --lr: must be a number > 0, got 'nan'"),
+        (["train", "--lr", "0"], "argument --lr: must be a number > 0"),
+        (["train", "--seed", "-1"], "argument --seed: must be >= 0"),
+        (["train", "--seed", "1" + "0" * 30], "argument --seed: must be >= 0 and < 2**63"),
+        (["train", "--threads", "0"], "argument --threads: must be >= 1"),
+        (["train", "--label-smoothing", "1"], "argument --label-smoothing: must be a number in [0, 1)"),
+        (["train", "--weight-decay", "-1"], "argument --weight-decay: must be a number >= 0"),
+        (["train", "--model", "alexnet"], "argument --model: invalid choice: 'alexnet' (choose from"),
+        (["train", "--optimizer", "lion"], "argument --optimizer: invalid choice"),
+        (["train", "--schedule", "x"], "argument --schedule: invalid choice"),
+        (["train", "--augment", "x"], "argument --augment: invalid choice"),
+        (["train", "--data", "/nowhere"], "pycnn: /nowhere: No such file or directory"),
+        (["train", "--data", os.path.dirname(__file__)], "no data set found"),
+        (["train", "--data", __file__], "not a data set"),
+        (["train", "--resume", "/nowhere"], "/nowhere: not a run folder"),
+        (["train", "--resume", "/nowhere", "--out", "x"], "leave out --out and --overwrite"),
+        (["evaluate"], "the following arguments are required: RUN"),
+        (["evaluate", "/nowhere"], "/nowhere: not a run folder"),
+        (["predict", "/nowhere", "x.png"], "/nowhere: not a run folder"),
+        (["predict", "run"], "the following arguments are required: IMAGE"),
+        (["predict", "run", "x.png", "--top", "0"], "argument --top: must be >= 1"),
+        (["info", "--data", "x"], "unrecognized arguments"),
+    ],
+)
+def test_bad_arguments(capsys, arguments, words):
+    assert words in complaint(capsys, *arguments)
+
+
+def test_version_help_info(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pycnn {pycnn.__version__}\n"
+    for command in ([], ["train"], ["evaluate"], ["predict"], ["info"]):
+        assert main([*command, "--help"]) == 0
+    assert "--label-smoothing" in capsys.readouterr().out
+    assert main(["info"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("isa ", "threads ", "numpy ", "python ", "tqdm ", "lenet, vgg-small, resnet8, resnet20"):
+        assert word in shown
+
+
+def test_info_without_the_extras(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert main(["info"]) == 0
+    assert 'tqdm          not installed (pip install "pycnn[train]")' in capsys.readouterr().out
+
+
+def test_train_and_evaluate(capsys, run):
+    assert main(["evaluate", str(run)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    accuracy = Run.open(run).result["test_accuracy"]
+    assert lines[0].startswith(f"digits: test accuracy {100 * accuracy:.2f} % (")
+    assert "of 355), loss" in lines[0]
+    assert len(lines) == 1 + (accuracy < 1)
+
+
+def test_evaluate_on_another_set(capsys, run, tmp_path):
+    digits = data.digits()
+    np.savez(tmp_path / "d.npz", x_train=digits.x_train[:9], y_train=digits.y_train[:9],
+             x_test=digits.x_test, y_test=digits.y_test)  # fmt: skip
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "d.npz"), "--threads", "1"]) == 0
+    assert f"{100 * Run.open(run).result['test_accuracy']:.2f} %" in capsys.readouterr().out
+    np.savez(tmp_path / "e.npz", x_train=np.zeros((4, 9, 9)), y_train=np.arange(4) % 2, x_test=np.zeros((4, 9, 9)),
+             y_test=np.arange(4) % 2)  # fmt: skip
+    assert "takes images of shape (N, 1, 8, 8)" in complaint(capsys, "evaluate", run, "--data", tmp_path / "e.npz")
+
+
+def test_bad_run_files(capsys, run, tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    assert "config.json: damaged description of a run" in complaint(capsys, "evaluate", tmp_path)
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    assert "the run has no model yet" in complaint(capsys, "evaluate", tmp_path)
+    assert "checkpoint.npz: No such file" in complaint(capsys, "train", "--resume", tmp_path)
+    (tmp_path / "model.npz").write_bytes(b"PK")
+    (tmp_path / "checkpoint.npz").write_bytes(b"PK")
+    assert "model.npz" in complaint(capsys, "evaluate", tmp_path)
+    assert "checkpoint.npz" in complaint(capsys, "train", "--resume", tmp_path)
+
+
+def test_resume_with_other_settings(capsys, run):
+    line = complaint(capsys, "train", "--resume", run, "--optimizer", "sgd")
+    assert line == "pycnn: resume: the run was begun with optimizer 'adamw' and cannot go on with 'sgd'"
+    assert "begun with model 'lenet'" in complaint(capsys, "train", "--resume", run, "--model", "resnet8")
+
+
+def test_resume_of_a_finished_run(capsys, run):
+    assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
+    assert "all 1 epochs are done" in capsys.readouterr().out
+
+
+def test_folder_in_use(capsys, run):
+    assert "the folder is not empty; use --resume or --overwrite" in complaint(capsys, "train", *QUICK, "--out", run)
+
+
+def test_train_from_npz_with_every_option(capsys, tmp_path):
+    digits = data.digits()
+    file = tmp_path / "some.npz"
+    np.savez(file, x_train=digits.x_train[:64], y_train=digits.y_train[:64], x_test=digits.x_test, y_test=digits.y_test)
+    options = ["--epochs", "1", "--batch-size", "16", "--lr", "0.01", "--optimizer", "sgd", "--schedule", "cosine",
+               "--augment", "flip-shift", "--weight-decay", "0.001", "--label-smoothing", "0.1", "--seed", "3",
+               "--threads", "1", "--model", "resnet8", "--out", str(tmp_path / "run")]  # fmt: skip
+    assert main(["train", "--data", str(file), *options]) == 0
+    out = capsys.readouterr().out
+    assert "some: 64 training and 355 test images, 1x8x8, 10 classes" in out
+    assert "sgd, cosine, lr 0.01, augment flip-shift, seed 3, 1 threads" in out
+    config = Run.open(tmp_path / "run").config
+    assert (config.model, config.batch_size, config.label_smoothing) == ("resnet8", 16, 0.1)
+    assert config.data == str(file)
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+
+
+def test_predict(capsys, run, tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    digits = data.digits()
+    for number in range(3):
+        image.fromarray(digits.x_test[number, 0]).save(tmp_path / f"{number}.png")
+        image.fromarray(255 - digits.x_test[number, 0]).save(tmp_path / f"{number}-ink.png")
+    wanted = Run.open(run).predict_proba(digits.x_test[:3])
+    assert main(["predict", str(run), *(str(tmp_path / f"{number}.png") for number in range(3))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for number, line in enumerate(lines):
+        best = wanted[number].argmax()
+        assert line.endswith(f"{number}.png  {best} {100 * wanted[number, best]:.1f} %")
+    inverted = [str(tmp_path / f"{number}-ink.png") for number in range(3)]
+    assert main(["predict", str(run), "--invert", "--top", "2", *inverted]) == 0
+    assert [line.split()[1:3] for line in capsys.readouterr().out.splitlines()] == [line.split()[1:3] for line in lines]
+    image.fromarray(np.zeros((40, 20, 3), np.uint8)).save(tmp_path / "large.png")  # resized, and turned grey
+    assert main(["predict", str(run), str(tmp_path / "large.png")]) == 0
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    assert "bad.png" in complaint(capsys, "predict", run, tmp_path / "bad.png")
+    assert "No such file" in complaint(capsys, "predict", run, tmp_path / "missing.png")
+
+
+def test_a_loss_that_is_not_finite(capsys, tmp_path):
+    code = main(
+        ["train", *QUICK, "--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30", "--out", str(tmp_path / "r")]
+    )
+    assert code == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[-1].startswith("pycnn: train: ") and "A lower lr than 1e+30 may help" in errors[-1]
+    assert all(np.isfinite(value).all() for value in io.load(next((tmp_path / "r").glob("model.*"))).values())
+
+
+def test_a_process_of_its_own(tmp_path):
+    done = pycnn_command("train", "--epochs", "0", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    done = pycnn_command("train", "--data", "missing", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "pycnn: missing: No such file or directory\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c(tmp_path):
+    command = [sys.executable, "-m", "pycnn.cli", "train", "--model", "lenet", "--epochs", "300", "--out", "run"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("epoch   2/300"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("pycnn: interrupted in epoch ")
+    assert errors.endswith("; go on with: pycnn train --resume run\n")
+    assert {file.name.split(".")[0] for file in (tmp_path / "run").iterdir()} == {
+        "checkpoint",
+        "config",
+        "history",
+        "model",
+    }
+    done = pycnn_command("evaluate", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_reader_that_goes_away(tmp_path):
+    done = subprocess.run(f"{sys.executable} -m pycnn.cli info | true", shell=True, env=ENVIRONMENT, cwd=tmp_path,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.stderr == ""
