@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args = _parser().parse_args(argv)
             if getattr(args, "threads", None):
                 stack.enter_context(pycnn.threads(args.threads))
-            args.run_command(args)
+            with np.errstate(all="ignore"):  # a loss that is not finite is told once, in words
+                args.run_command(args)
             sys.stdout.flush()
             return 0
         except SystemExit as stop:  # argparse: 0 after --help and --version, 2 after a bad argument

@@ -7,6 +7,7 @@ imported when something is drawn, never with the package, and without touching p
 import importlib
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,7 +96,7 @@ def training_report(
     _confusion(axes, labels, probabilities.argmax(axis=1), classes)
     axes = figure.add_subplot(figure.add_gridspec(1, 1, left=0.52, right=0.975, **lower)[0])
     _mistakes(axes, images, labels, probabilities, classes)
-    figure.text(0.025, 0.955, title or "Training run", fontsize=16, color=INK, weight="bold", va="center")
+    figure.text(0.025, 0.955, _literal(title or "Training run"), fontsize=16, color=INK, weight="bold", va="center")
     if path is not None:
         save_figure(figure, path)
     return figure
@@ -114,7 +115,8 @@ def save_figure(figure: Any, path: str | os.PathLike[str], dpi: int = 110) -> No
     """Write a figure as PNG, whole or not at all."""
     from pycnn.io import atomic_write
 
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # names in scripts that the font lacks
         figure.savefig(file, format="png", dpi=dpi, metadata={"Software": "pycnn"})
 
 
@@ -286,4 +288,10 @@ def _picture(image: Array) -> Array:
 
 
 def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+    name = " ".join(name.split())
+    return _literal(name if len(name) <= most else name[: most - 1] + "…")
+
+
+def _literal(text: str) -> str:
+    """Keep matplotlib from reading what stands between two dollar signs as a formula."""
+    return text.replace("$", r"\$")

@@ -173,13 +173,33 @@ def test_predict(capsys, run, tmp_path):
     assert "No such file" in complaint(capsys, "predict", run, tmp_path / "missing.png")
 
 
+def test_a_folder_of_images(capsys, tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    digits = data.digits()
+    for number in range(40):
+        folder = tmp_path / "images" / ("even" if digits.y_train[number] % 2 == 0 else "odd")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = digits.x_train[number, 0].repeat(1 + number % 2, axis=0).repeat(2, axis=1)
+        image.fromarray(pixels).save(folder / f"{number}.png")
+    line = complaint(capsys, "train", "--data", tmp_path / "images", *QUICK)
+    assert "16x16" in line and "8x16" in line
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(tmp_path / "images"), "--image-size", "16", *QUICK, "--out", str(run)]) == 0
+    assert Run.open(run).classes == ("even", "odd")
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "images")]) == 0
+    assert main(["train", "--resume", str(run)]) == 0
+    assert main(["predict", str(run), str(next((tmp_path / "images" / "odd").iterdir()))]) == 0
+    assert capsys.readouterr().out.split()[-3] in ("even", "odd")
+
+
 def test_a_loss_that_is_not_finite(capsys, tmp_path):
     code = main(
         ["train", *QUICK, "--optimizer", "sgd", "--schedule", "constant", "--lr", "1e30", "--out", str(tmp_path / "r")]
     )
     assert code == 1
-    errors = capsys.readouterr().err.splitlines()
-    assert errors[-1].startswith("pycnn: train: ") and "A lower lr than 1e+30 may help" in errors[-1]
+    errors = capsys.readouterr().err
+    assert errors.startswith("pycnn: train: ") and errors.endswith("A lower lr than 1e+30 may help\n")
+    assert errors.count("\n") == 1
     assert all(np.isfinite(value).all() for value in io.load(next((tmp_path / "r").glob("model.*"))).values())
 
 

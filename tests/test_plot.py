@@ -97,6 +97,15 @@ def test_all_kinds_of_data(options, words, tmp_path):
     assert (tmp_path / "report.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_of_every_kind(tmp_path):
+    labels, probabilities = answers(9, 3, 2)
+    classes = ["$\\frac$ & $", "日本", "two\nlines"]
+    images = np.zeros((9, 1, 8, 8), np.uint8)
+    options = {"images": images, "labels": labels, "probabilities": probabilities, "classes": classes}
+    plot.training_report(HISTORY, **options, title="$a$ on $b_", path=tmp_path / "report.png")
+
+
 def test_without_filters():
     assert len(report(filters=None).axes) == 4
     assert len(report(filters=(0, 1, 3, 3)).axes) == 4

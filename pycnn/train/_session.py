@@ -22,7 +22,7 @@ from pycnn.train._history import EpochResult, write_history
 from pycnn.train._run import Run
 from pycnn.train._trainer import Trainer
 
-# What a user does not say. The settings were chosen by trying: see "Settings" in docs/training.md.
+# What a user does not say, chosen by trying.
 _SMALL = {"model": "vgg-small", "epochs": 20, "batch_size": 64, "lr": 4e-3, "weight_decay": 0.02, "augment": "shift"}
 _USUAL = {"model": "vgg-small", "epochs": 8, "batch_size": 128, "lr": 3e-3, "weight_decay": 0.02, "augment": "shift"}
 _COLOUR = _USUAL | {"model": "resnet20", "epochs": 20, "augment": "flip-shift"}

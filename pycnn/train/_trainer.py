@@ -174,12 +174,15 @@ class Trainer:
         config = self.config
         rng = np.random.default_rng([config.seed, self.epoch])
         stream = batches(*self._train, config.batch_size, rng=rng, augment=config.augment, start=self.step_of_epoch)
+        begin = time.perf_counter()
         for x, y in stream:
             result = self._step(x, y)
+            self._sums.seconds += time.perf_counter() - begin  # with making the batch, without what follows
             self._call("on_step", result)
             if self._every and self.step_of_epoch % self._every == 0 and self.step_of_epoch < self.steps_per_epoch:
                 self._save()
             self._check_interrupt()
+            begin = time.perf_counter()
         test = None if self._test is None else self.evaluate()
         self.history.append(self._sums.result(self.epoch + 1, test))
         self.epoch, self.step_of_epoch, self._sums = self.epoch + 1, 0, _Sums()
@@ -189,7 +192,6 @@ class Trainer:
         self._call("on_epoch", self.history[-1])
 
     def _step(self, x: Array, y: npt.NDArray[np.int64]) -> StepResult:
-        begin = time.perf_counter()
         lr = self.optimizer.lr = self.schedule(self._step_number())
         logits = self.model(normalize(x, self.mean, self.std, self.model.dtype))
         loss = float(self.loss(logits, y))
@@ -200,7 +202,7 @@ class Trainer:
         self.optimizer.step()
         correct = int(np.count_nonzero(logits.argmax(axis=1) == y))
         self.step_of_epoch += 1
-        self._sums.add(loss, correct, len(y), lr, time.perf_counter() - begin)
+        self._sums.add(loss, correct, len(y), lr)
         return StepResult(self._step_number(), loss, correct / len(y), len(y), lr)
 
     def _step_number(self) -> int:
@@ -327,11 +329,10 @@ class _Sums:
     ) -> None:
         self.loss, self.correct, self.images, self.lr, self.seconds = loss, correct, images, lr, seconds
 
-    def add(self, loss: float, correct: int, images: int, lr: float, seconds: float) -> None:
+    def add(self, loss: float, correct: int, images: int, lr: float) -> None:
         self.loss += loss * images
         self.correct += correct
         self.images += images
-        self.seconds += seconds
         self.lr = lr
 
     def result(self, epoch: int, test: Evaluation | None) -> EpochResult:
