@@ -22,8 +22,9 @@ from pycnn.train._history import EpochResult, write_history
 from pycnn.train._run import Run
 from pycnn.train._trainer import Trainer
 
-# What a user does not say, chosen by trying.
-_SMALL = {"model": "vgg-small", "epochs": 20, "batch_size": 64, "lr": 4e-3, "weight_decay": 0.02, "augment": "shift"}
+# What a user does not say; chosen on a fifth of the training images that was held back, never on the test images.
+# 8x8 digits fill their frame: moving them by a pixel, as `shift` does, costs more than it gains.
+_SMALL = {"model": "vgg-small", "epochs": 12, "batch_size": 64, "lr": 4e-3, "weight_decay": 0.02, "augment": "none"}
 _USUAL = {"model": "vgg-small", "epochs": 8, "batch_size": 128, "lr": 3e-3, "weight_decay": 0.02, "augment": "shift"}
 _COLOUR = _USUAL | {"model": "resnet20", "epochs": 20, "augment": "flip-shift"}
 
