@@ -140,13 +140,13 @@ def test_train_from_npz_with_every_option(capsys, tmp_path):
     np.savez(file, x_train=digits.x_train[:64], y_train=digits.y_train[:64], x_test=digits.x_test, y_test=digits.y_test)
     options = ["--epochs", "1", "--batch-size", "16", "--lr", "0.01", "--optimizer", "sgd", "--schedule", "cosine",
                "--augment", "flip-shift", "--weight-decay", "0.001", "--label-smoothing", "0.1", "--seed", "3",
-               "--threads", "1", "--model", "resnet8", "--out", str(tmp_path / "run")]  # fmt: skip
+               "--threads", "1", "--model", "vgg-small", "--out", str(tmp_path / "run")]  # fmt: skip
     assert main(["train", "--data", str(file), *options]) == 0
     out = capsys.readouterr().out
     assert "some: 64 training and 355 test images, 1x8x8, 10 classes" in out
     assert "sgd, cosine, lr 0.01, augment flip-shift, seed 3, 1 threads" in out
     config = Run.open(tmp_path / "run").config
-    assert (config.model, config.batch_size, config.label_smoothing) == ("resnet8", 16, 0.1)
+    assert (config.model, config.batch_size, config.label_smoothing) == ("vgg-small", 16, 0.1)
     assert config.data == str(file)
     assert main(["evaluate", str(tmp_path / "run")]) == 0
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import ENVIRONMENT
 
-from pycnn import models, nn
+from pycnn import nn
 from pycnn.estimator import CNNClassifier, NotFittedError
 
 SETTINGS = {"epochs": 6, "batch_size": 10, "lr": 0.02, "random_state": 0}
@@ -93,7 +93,7 @@ def small(in_channels, num_classes, input_size, rng):
 def test_networks_of_ones_own():
     x, y = bars()
     assert CNNClassifier(small, **SETTINGS).fit(x, y).score(x, y) > 0.9
-    for name in models.REGISTRY:
+    for name in ("lenet", "vgg-small"):
         CNNClassifier(name, **SETTINGS | {"epochs": 1}).fit(x[:10], y[:10])
     for bad, error in (
         ("alexnet", ValueError),

@@ -1,6 +1,7 @@
 """What looks on while a network trains: the protocol, and two ways to show progress."""
 
 import importlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -111,16 +112,16 @@ class ProgressBar(Callback):
             initial=self._meter.done,
             file=self._file or sys.stderr,
             unit=" images",
-            dynamic_ncols=True,
             leave=False,
-            bar_format="{desc} {percentage:3.0f} %|{bar}| {postfix}  ETA {remaining}",
+            bar_format="{desc} |{bar}| {percentage:3.0f} %  ETA {remaining}",
+            **_width(self._file or sys.stderr),
         )
         self._describe(trainer)
 
     def on_step(self, trainer: "Trainer", result: StepResult) -> None:
         """Move the bar."""
         self._meter.count(result)
-        self._bar.set_postfix_str(self._meter.text(), refresh=False)
+        self._describe(trainer, refresh=False)
         self._bar.update(result.images)
 
     def on_epoch(self, trainer: "Trainer", result: EpochResult) -> None:
@@ -135,8 +136,20 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
 
-    def _describe(self, trainer: "Trainer") -> None:
-        self._bar.set_description_str(f"epoch {min(trainer.epoch + 1, trainer.config.epochs)}/{trainer.config.epochs}")
+    def _describe(self, trainer: "Trainer", refresh: bool = True) -> None:
+        epochs = trainer.config.epochs
+        text = f"epoch {min(trainer.epoch + 1, epochs):{len(str(epochs))}}/{epochs}  {self._meter.text()}"
+        self._bar.set_description_str(text, refresh=refresh)
+
+
+def _width(file: TextIO) -> dict[str, int]:
+    """Return tqdm's options for the width: that of the terminal, or a fixed one where it has none."""
+    try:
+        if os.get_terminal_size(file.fileno()).columns > 0:
+            return {"dynamic_ncols": 1}
+    except (OSError, ValueError, AttributeError):
+        pass
+    return {"ncols": 100, "nrows": 20}
 
 
 def progress(kind: str = "auto") -> Callback:
@@ -203,6 +216,8 @@ class _Meter:
         self.images_of_epoch = 0
 
     def text(self) -> str:
+        if self._weight == 0:
+            return ""
         seconds = max(time.monotonic() - self._begin, 1e-9)
         return (
             f"loss {self._loss / self._weight:.4f}  accuracy {100 * self._accuracy / self._weight:5.1f} %"
