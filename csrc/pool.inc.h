@@ -283,24 +283,11 @@ static void NAME(select_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *
 #undef CALL
 }
 
-/* Four sums side by side, added in a fixed order at the end. */
-static REAL NAME(sum_run)(const REAL *src, ptrdiff_t n) {
-    vec s0 = vzero(), s1 = vzero(), s2 = vzero(), s3 = vzero();
-    ptrdiff_t j = 0;
-    for (; j + 4 * VL <= n; j += 4 * VL) {
-        s0 = vadd(s0, vload(src + j));
-        s1 = vadd(s1, vload(src + j + VL));
-        s2 = vadd(s2, vload(src + j + 2 * VL));
-        s3 = vadd(s3, vload(src + j + 3 * VL));
-    }
-    for (; j + VL <= n; j += VL) s0 = vadd(s0, vload(src + j));
-    if (j < n) s1 = vadd(s1, pload_part(src + j, n - j));
-    return vsum(vadd(vadd(s0, s1), vadd(s2, s3)));
-}
+#include "pool_bins.inc.h"
 
 static const TYPED(pycnn_pool) NAME(pool_table) = {
-    NAME(split),      NAME(merge),   NAME(sum_rows),   NAME(mean_rows), NAME(share_rows),
-    NAME(select_rows), NAME(sum_run), NAME(max_values), NAME(max_first), NAME(max_next),
+    NAME(split),       NAME(merge),      NAME(sum_rows), NAME(mean_rows), NAME(share_rows), NAME(select_rows),
+    NAME(bin_planes),  NAME(bin_row),    NAME(bin_lanes), NAME(max_values), NAME(max_first), NAME(max_next),
 };
 
 #undef FIRST_AT

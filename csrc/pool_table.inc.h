@@ -1,4 +1,4 @@
-/* Rows of pooling windows: see pool.inc.h and pool_max.inc.h.
+/* Rows of pooling windows: see pool.inc.h, pool_max.inc.h and pool_bins.inc.h.
  *
  * A call handles `blocks` runs of n cells: block b of an array starts b * <array>_step after its pointer. src[t] points
  * at what tap t of the first window sees. Nothing outside the runs is read or written. */
@@ -28,8 +28,16 @@ typedef struct {
     void (*select_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step,
                         const uint8_t *const *place, ptrdiff_t place_step, const uint8_t *code, ptrdiff_t taps,
                         ptrdiff_t n, ptrdiff_t blocks);
-    /* sum of src[j] for j < n */
-    REAL (*sum_run)(const REAL *src, ptrdiff_t n);
+    /* Means over bins of rows x columns cells, rows of src row_step apart: see pool_bins.inc.h.
+     * dst[p*dst_step] = the sum of plane p, divided by divisor; columns are contiguous */
+    void (*bin_planes)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t row_step,
+                       ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t planes, REAL divisor);
+    /* dst[b*dst_step] = the mean over the columns begin[b] .. end[b] - 1, which are contiguous */
+    void (*bin_row)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t row_step, ptrdiff_t rows,
+                    const ptrdiff_t *begin, const ptrdiff_t *end, ptrdiff_t bins);
+    /* dst[j] = the sum of the bin in lane j < n, divided by divisor */
+    void (*bin_lanes)(REAL *dst, const REAL *src, ptrdiff_t row_step, ptrdiff_t column_step, ptrdiff_t rows,
+                      ptrdiff_t columns, ptrdiff_t n, REAL divisor);
 
     /* dst = the largest of src[t]: the first of equal ones, and the first NaN before all */
     void (*max_values)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step, ptrdiff_t taps,

@@ -38,6 +38,12 @@ from pycnn.functional.norm import (
     local_response_norm,
     local_response_norm_backward,
 )
+from pycnn.functional.pooling_adaptive import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
+)
 from pycnn.functional.pooling_avg import (
     avg_pool1d,
     avg_pool1d_backward,
@@ -46,15 +52,21 @@ from pycnn.functional.pooling_avg import (
     avg_pool3d,
     avg_pool3d_backward,
 )
+from pycnn.functional.pooling_lp import lp_pool2d, lp_pool2d_backward
 from pycnn.functional.pooling_max import max_pool1d, max_pool2d, max_pool3d
 from pycnn.functional.pooling_max_backward import (
     max_pool1d_backward,
     max_pool2d_backward,
     max_pool3d_backward,
 )
+from pycnn.functional.pooling_unpool import max_unpool2d, max_unpool2d_backward
 from pycnn.functional.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
     "avg_pool1d",
     "avg_pool1d_backward",
     "avg_pool2d",
@@ -89,12 +101,16 @@ __all__ = [
     "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
+    "lp_pool2d",
+    "lp_pool2d_backward",
     "max_pool1d",
     "max_pool1d_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "max_pool3d",
     "max_pool3d_backward",
+    "max_unpool2d",
+    "max_unpool2d_backward",
     "mse_loss",
     "mse_loss_backward",
     "relu",

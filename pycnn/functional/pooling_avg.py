@@ -9,10 +9,13 @@ from typing import Any
 from pycnn.functional import _args
 from pycnn.functional._args import Array
 from pycnn.functional.pooling_geometry import volume, windows
+from pycnn.kernels import pooling_adaptive as _bins
 from pycnn.kernels import pooling_backward as _backward
 from pycnn.kernels import pooling_forward as _forward
 
 _FORWARD = {_args.FLOATS[0]: _forward.mean_forward["float"], _args.FLOATS[1]: _forward.mean_forward["double"]}
+_WHOLE = {_args.FLOATS[0]: _bins.mean_forward["float"], _args.FLOATS[1]: _bins.mean_forward["double"]}
+_WHOLE_BACKWARD = {_args.FLOATS[0]: _bins.mean_backward["float"], _args.FLOATS[1]: _bins.mean_backward["double"]}
 _BACKWARD = {_args.FLOATS[0]: _backward.mean_backward["float"], _args.FLOATS[1]: _backward.mean_backward["double"]}
 
 
@@ -48,7 +51,9 @@ def _avg_pool(
     padded = _args.flag(fn, "count_include_pad", count_include_pad)
     divisor = _divisor(fn, divisor_override)
     y, target = _args.output(fn, out, _args.in_format(shape[:2] + found.out, order), x.dtype, (x,))
-    if y.size:
+    if y.size and found.whole:
+        _WHOLE[x.dtype](volume(x, order), volume(y, order), divisor)
+    elif y.size:
         _FORWARD[x.dtype](volume(x, order), volume(y, order), found.numbers, padded, divisor)
     return _args.finish(y, target)
 
@@ -77,7 +82,9 @@ def _avg_pool_backward(
     divisor = _divisor(fn, divisor_override)
     _args.check_shape(fn, "grad_output", dy, _args.in_format(shape[:2] + found.out, order))
     dx, target = _args.output(fn, out, given, dy.dtype, (dy,))
-    if dx.size:
+    if dx.size and found.whole:
+        _WHOLE_BACKWARD[dy.dtype](volume(dy, order), volume(dx, order), divisor)
+    elif dx.size:
         _BACKWARD[dy.dtype](volume(dy, order), volume(dx, order), found.numbers, padded, divisor)
     return _args.finish(dx, target)
 

@@ -8,12 +8,15 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
+from pycnn.kernels import pooling_places as _places
 
 NATURAL = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2, 3, 4)}
 _TO_VOLUME: dict[int, Any] = {
     3: (slice(None), slice(None), None, None, slice(None)),
     4: (slice(None), slice(None), None, slice(None), slice(None)),
 }
+BYTE, INT64 = np.dtype(np.uint8), np.dtype(np.int64)
+MAX_CODES = 255  # the last byte stands for no place at all
 _INTEGERS = tuple(np.dtype(code) for code in "bBhHiIlLqQ")
 
 
@@ -23,6 +26,8 @@ class Windows(NamedTuple):
     kernel: tuple[int, ...]
     out: tuple[int, ...]
     taps: int
+    #: one window that is the whole image, of at most two axes
+    whole: bool
     #: kernel, stride, dilation, pad before, pad after, each for D, H and W
     numbers: tuple[int, ...]
 
@@ -98,7 +103,8 @@ def _windows(
     ones, zeros = (1,) * (3 - dims), (0,) * (3 - dims)
     first, last = tuple(p[0] for p in pads), tuple(p[1] for p in pads)
     numbers = ones + kernel + ones + steps + ones + spread + zeros + first + zeros + last
-    return Windows(kernel, out, taps, numbers)
+    whole = dims < 3 and kernel == tuple(sizes) and spread == (1,) * dims and not any(first + last)
+    return Windows(kernel, out, taps, whole, numbers)
 
 
 def _check_cells(
@@ -131,9 +137,31 @@ def number_array(fn: str, name: str, value: Any) -> Array:
     return out
 
 
-def strides_of(numbers: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return the strides along D, H and W."""
-    return numbers[3], numbers[4], numbers[5]
+def checked_indices(
+    fn: str, indices: Any, shape: tuple[int, ...], order: tuple[int, ...], sizes: tuple[int, ...], found: Windows | None
+) -> Array:
+    """Return the indices, int64 or compact (into the windows `found`), of the given shape; every value is checked."""
+    if indices is None:
+        raise TypeError(f"{fn}: indices must be a NumPy array, got None")
+    found_at = _args.array(fn, "indices", indices)
+    if found_at.dtype != INT64 and found_at.dtype != BYTE:
+        raise TypeError(f"{fn}: indices must be int64, or uint8 (compact), got {found_at.dtype}")
+    _args.check_shape(fn, "indices", found_at, shape)
+    if not found_at.size:
+        return found_at
+    view = volume(found_at, order)
+    if found_at.dtype == BYTE and found is not None:
+        if found.taps > MAX_CODES:
+            raise ValueError(f"{fn}: compact indices need a kernel of at most {MAX_CODES} cells, got {found.taps}")
+        if not _places.codes_inside(view, found.numbers, (1,) * (3 - len(sizes)) + sizes):
+            check_codes(fn, found_at, order, sizes, found)
+        return found_at
+    cells = 1
+    for size in sizes:
+        cells *= size
+    if not _places.places_inside(view, cells):
+        check_places(fn, found_at, cells)
+    return found_at
 
 
 def check_codes(fn: str, codes: Array, order: tuple[int, ...], sizes: tuple[int, ...], found: Windows) -> None:

@@ -6,14 +6,12 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import number_array, volume, windows
+from pycnn.functional.pooling_geometry import BYTE, INT64, MAX_CODES, number_array, volume, windows
 from pycnn.kernels import _runtime
 from pycnn.kernels import pooling_forward as _rows
 from pycnn.kernels import pooling_plain as _plain
 
 TIES = ("first", "split", "all")
-MAX_CODES = 255  # the last byte stands for no place at all
-_BYTE, _INT64 = np.dtype(np.uint8), np.dtype(np.int64)
 _ROWS = {_args.FLOATS[0]: _rows.max_forward["float"], _args.FLOATS[1]: _rows.max_forward["double"]}
 
 
@@ -54,10 +52,10 @@ def _max_pool(
     y, target = _args.output(fn, out, y_shape, x.dtype, (x,))
     indices = codes = places = None
     if return_indices == "compact":
-        indices = _runtime.empty(y_shape, _BYTE)
+        indices = _runtime.empty(y_shape, BYTE)
         codes = volume(indices, order)
     elif return_indices:
-        indices = _runtime.empty(y_shape, _INT64)
+        indices = _runtime.empty(y_shape, INT64)
         places = volume(indices, order)
     if y.size:
         rows = _ROWS.get(x.dtype) if indices is None or found.taps <= MAX_CODES else None

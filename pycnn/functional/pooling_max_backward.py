@@ -5,41 +5,14 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import Windows, check_codes, check_places, volume, windows
-from pycnn.functional.pooling_max import _BYTE, _INT64, MAX_CODES, TIES
+from pycnn.functional.pooling_geometry import BYTE, checked_indices, volume, windows
+from pycnn.functional.pooling_max import TIES
 from pycnn.kernels import pooling_backward as _rows
 from pycnn.kernels import pooling_places as _places
 from pycnn.kernels import pooling_plain as _plain
 
 _ROWS = {_args.FLOATS[0]: _rows.max_backward["float"], _args.FLOATS[1]: _rows.max_backward["double"]}
 _ADD = {_args.FLOATS[0]: _places.scatter_add["float"], _args.FLOATS[1]: _places.scatter_add["double"]}
-
-
-def checked_indices(
-    fn: str, indices: Any, shape: tuple[int, ...], order: tuple[int, ...], sizes: tuple[int, ...], found: Windows
-) -> Array:
-    """Return the indices, int64 or compact, of the given shape; every value is checked."""
-    if indices is None:
-        raise TypeError(f'{fn}: indices must be a NumPy array where ties="first", got None')
-    found_at = _args.array(fn, "indices", indices)
-    if found_at.dtype != _INT64 and found_at.dtype != _BYTE:
-        raise TypeError(f"{fn}: indices must be int64, or uint8 (compact), got {found_at.dtype}")
-    _args.check_shape(fn, "indices", found_at, shape)
-    if not found_at.size:
-        return found_at
-    view = volume(found_at, order)
-    if found_at.dtype == _BYTE:
-        if found.taps > MAX_CODES:
-            raise ValueError(f"{fn}: compact indices need a kernel of at most {MAX_CODES} cells, got {found.taps}")
-        if not _places.codes_inside(view, found.numbers, (1,) * (3 - len(sizes)) + sizes):
-            check_codes(fn, found_at, order, sizes, found)
-        return found_at
-    cells = 1
-    for size in sizes:
-        cells *= size
-    if not _places.places_inside(view, cells):
-        check_places(fn, found_at, cells)
-    return found_at
 
 
 def _max_pool_backward(
@@ -79,7 +52,7 @@ def _max_pool_backward(
     dx, target = _args.output(fn, out, given, dy.dtype, (dy, indices))
     if dx.size:
         views = volume(dy, order), volume(indices, order), volume(dx, order)
-        if indices.dtype == _BYTE:
+        if indices.dtype == BYTE:
             _ROWS[dy.dtype](*views, found.numbers)
         else:
             _ADD[dy.dtype](*views)

@@ -57,7 +57,12 @@ cdef extern from "tiles.h" nogil:
                            Py_ssize_t) noexcept nogil
         void (*select_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const unsigned char**, Py_ssize_t,
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        float (*sum_run)(const float*, Py_ssize_t) noexcept nogil
+        void (*bin_planes)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           float) noexcept nogil
+        void (*bin_row)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const Py_ssize_t*,
+                        Py_ssize_t) noexcept nogil
+        void (*bin_lanes)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                          float) noexcept nogil
         void (*max_values)(float*, Py_ssize_t, const float**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t) noexcept nogil
         void (*max_first)(float*, Py_ssize_t, unsigned char*, Py_ssize_t, const unsigned char*, const float**,
@@ -79,7 +84,12 @@ cdef extern from "tiles.h" nogil:
                            Py_ssize_t) noexcept nogil
         void (*select_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const unsigned char**, Py_ssize_t,
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        double (*sum_run)(const double*, Py_ssize_t) noexcept nogil
+        void (*bin_planes)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           double) noexcept nogil
+        void (*bin_row)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const Py_ssize_t*,
+                        Py_ssize_t) noexcept nogil
+        void (*bin_lanes)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                          double) noexcept nogil
         void (*max_values)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t) noexcept nogil
         void (*max_first)(double*, Py_ssize_t, unsigned char*, Py_ssize_t, const unsigned char*, const double**,

@@ -194,11 +194,31 @@ cdef inline void select_rows(const Rows* r, floating* dst, Py_ssize_t dst_step, 
         r.f64.select_rows(dst, dst_step, src, src_step, place, place_step, code, taps, n, blocks)
 
 
-cdef inline floating sum_run(const Rows* r, const floating* src, Py_ssize_t n) noexcept nogil:
+cdef inline void bin_planes(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating* src,
+                            Py_ssize_t src_step, Py_ssize_t row_step, Py_ssize_t rows, Py_ssize_t columns,
+                            Py_ssize_t planes, floating divisor) noexcept nogil:
     if floating is float:
-        return r.f32.sum_run(src, n)
+        r.f32.bin_planes(dst, dst_step, src, src_step, row_step, rows, columns, planes, divisor)
     else:
-        return r.f64.sum_run(src, n)
+        r.f64.bin_planes(dst, dst_step, src, src_step, row_step, rows, columns, planes, divisor)
+
+
+cdef inline void bin_row(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t row_step,
+                         Py_ssize_t rows, const Py_ssize_t* begin, const Py_ssize_t* end,
+                         Py_ssize_t bins) noexcept nogil:
+    if floating is float:
+        r.f32.bin_row(dst, dst_step, src, row_step, rows, begin, end, bins)
+    else:
+        r.f64.bin_row(dst, dst_step, src, row_step, rows, begin, end, bins)
+
+
+cdef inline void bin_lanes(const Rows* r, floating* dst, const floating* src, Py_ssize_t row_step,
+                           Py_ssize_t column_step, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t n,
+                           floating divisor) noexcept nogil:
+    if floating is float:
+        r.f32.bin_lanes(dst, src, row_step, column_step, rows, columns, n, divisor)
+    else:
+        r.f64.bin_lanes(dst, src, row_step, column_step, rows, columns, n, divisor)
 
 
 # Without `arg` only the values.

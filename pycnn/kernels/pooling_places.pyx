@@ -325,3 +325,27 @@ def places_inside(const place_t[:, :, :, :, :] places,  # IN  (N, C, OD, OH, OW)
     with nogil:
         _check(&check)
     return check.bad == 0
+
+
+def places_of(const byte[:, :, :, :, :] codes,          # IN  (N, C, OD, OH, OW), each of a tap that falls on a cell
+              place_t[:, :, :, :, :] places,            # OUT codes' shape
+              tuple numbers,                            # as codes_inside
+              tuple cells):                             # D, H, W
+    """Places in the volume of codes within windows."""
+    cdef Axis d = axis_of(numbers, 0, cells[0], codes.shape[2])
+    cdef Axis h = axis_of(numbers, 1, cells[1], codes.shape[3])
+    cdef Axis w = axis_of(numbers, 2, cells[2], codes.shape[4])
+    cdef Py_ssize_t n, c, i, j, k, code, rest
+    cdef place_t at
+    with nogil:
+        for n in range(codes.shape[0]):
+            for c in range(codes.shape[1]):
+                for i in range(d.out):
+                    for j in range(h.out):
+                        for k in range(w.out):
+                            code = codes[n, c, i, j, k]
+                            rest = code // w.kernel
+                            at = i * d.stride - d.pad + rest // h.kernel * d.dilation
+                            at = at * h.size + j * h.stride - h.pad + rest % h.kernel * h.dilation
+                            places[n, c, i, j, k] = (
+                                at * w.size + k * w.stride - w.pad + code % w.kernel * w.dilation)
