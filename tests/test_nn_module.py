@@ -338,3 +338,38 @@ def test_train_takes_a_bool_and_reaches_all():
     assert all(m.training for m in net.train().modules())
     with pytest.raises(TypeError, match="mode must be True or False"):
         net.train("eval")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ReLU(),
+        nn.Sigmoid(),
+        nn.MaxPool2d(2),
+        nn.AdaptiveMaxPool2d(2),
+        nn.AvgPool2d(2),
+        nn.AdaptiveAvgPool2d(2),
+        nn.LPPool2d(2, 2),
+        nn.LocalResponseNorm(2),
+        nn.BatchNorm2d(1, affine=False),
+        nn.BatchNorm2d(1, affine=False, momentum=None, track_running_stats=False),
+        nn.Dropout(),
+        nn.Flatten(),
+        nn.Softmax(),
+        nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)),
+    ],
+)
+def test_a_layer_without_parameters_has_nothing_to_do_without_input_gradient(layer):
+    y = layer(np.random.default_rng(0).normal(size=(2, 1, 4, 4)).astype(np.float32))
+    assert layer.backward(np.ones_like(y), needs_input_grad=False) is None
+    assert all(module._saved is None for module in layer.modules())
+
+
+def test_indices_are_counted_and_wide_windows_get_wide_ones():
+    assert nn.MaxPool2d(2, return_indices=True).summary((1, 1, 4, 4)).kept_bytes == 8 * 4
+    assert nn.MaxPool2d(16).summary((1, 1, 16, 16)).kept_bytes == 8
+    assert nn.AdaptiveMaxPool2d(2, return_indices=True).summary((1, 1, 4, 4)).kept_bytes == 8 * 4
+    pool = nn.MaxPool2d(2)
+    pool(np.ones((1, 1, 4, 4), np.float32))
+    assert pool._saved[0][1].dtype == np.uint8
+    assert nn.MaxUnpool2d(2).summary((1, 1, 2, 2), (1, 1, 2, 2)).kept_bytes == 8 * 4
