@@ -106,35 +106,45 @@ EACH NAME(hardswish_slope)(vec dy, vec x, vec a) {
 EACH NAME(exp_at)(vec x, vec a) { return (void)a, NAME(vexp)(x); }
 EACH NAME(log_at)(vec x, vec a) { return (void)a, NAME(vlog)(x); }
 
-#define FORWARD(name)                                                                                              \
+/* `ahead` full vectors at a time, for functions so cheap that the loop would cost as much; then one vector at a time,
+ * the last one partial. */
+#define FORWARD(name, ahead)                                                                                       \
     static void NAME(name)(void *y_, const void *x_, ptrdiff_t n, double a_) {                                     \
         REAL *y = (REAL *)y_;                                                                                      \
         const REAL *x = (const REAL *)x_;                                                                          \
         const vec a = vset((REAL)a_);                                                                              \
-        for (ptrdiff_t i = 0; i < n; i += VL)                                                                      \
-            NAME(give)(y + i, NAME(name##_at)(NAME(take)(x + i, n - i, 1), a), n - i);                             \
+        ptrdiff_t i = 0;                                                                                           \
+        for (; (ahead) > 1 && i + (ahead)*VL <= n; i += (ahead)*VL)                                                \
+            for (int j = 0; j < (ahead); j++) vstore(y + i + j * VL, NAME(name##_at)(vload(x + i + j * VL), a));   \
+        for (; i < n; i += VL) NAME(give)(y + i, NAME(name##_at)(NAME(take)(x + i, n - i, 1), a), n - i);          \
     }
-#define BACKWARD(name)                                                                                             \
+#define BACKWARD(name, ahead)                                                                                      \
     static void NAME(name##_backward)(void *dx_, const void *dy_, const void *x_, ptrdiff_t n, double a_) {        \
         REAL *dx = (REAL *)dx_;                                                                                    \
         const REAL *dy = (const REAL *)dy_, *x = (const REAL *)x_;                                                 \
         const vec a = vset((REAL)a_);                                                                              \
-        for (ptrdiff_t i = 0; i < n; i += VL) {                                                                    \
+        ptrdiff_t i = 0;                                                                                           \
+        for (; (ahead) > 1 && i + (ahead)*VL <= n; i += (ahead)*VL)                                                \
+            for (int j = 0; j < (ahead); j++) {                                                                    \
+                const ptrdiff_t at = i + j * VL;                                                                   \
+                vstore(dx + at, NAME(name##_slope)(vload(dy + at), vload(x + at), a));                             \
+            }                                                                                                      \
+        for (; i < n; i += VL) {                                                                                   \
             const vec d = NAME(take)(dy + i, n - i, 1), v = NAME(take)(x + i, n - i, 1);                           \
             NAME(give)(dx + i, NAME(name##_slope)(d, v, a), n - i);                                                \
         }                                                                                                          \
     }
-#define BOTH(name) FORWARD(name) BACKWARD(name)
-BOTH(relu)
-BOTH(leaky_relu)
-BOTH(sigmoid)
-BOTH(tanh)
-BOTH(silu)
-BOTH(gelu)
-BOTH(gelu_tanh)
-BOTH(hardswish)
-FORWARD(exp)
-FORWARD(log)
+#define BOTH(name, ahead) FORWARD(name, ahead) BACKWARD(name, ahead)
+BOTH(relu, 4)
+BOTH(leaky_relu, 4)
+BOTH(sigmoid, 1)
+BOTH(tanh, 1)
+BOTH(silu, 1)
+BOTH(gelu, 1)
+BOTH(gelu_tanh, 1)
+BOTH(hardswish, 2)
+FORWARD(exp, 1)
+FORWARD(log, 1)
 #undef BOTH
 #undef BACKWARD
 #undef FORWARD

@@ -87,15 +87,13 @@ ALWAYS_INLINE vec NAME(reduce)(vec x, vec low, vec *k) {
     return vfma(vmul(r, r), POLY(NAME(exp_tail), r), r);
 }
 
-/* exp(x + low), |low| so small that x + low rounds to x. A constant comes first in vmin and vmax: then NaN stays NaN. */
-ALWAYS_INLINE vec NAME(exp_sum)(vec x, vec low) {
+/* A constant comes first in vmin and vmax: then NaN stays NaN. */
+ALWAYS_INLINE vec NAME(vexp)(vec x) {
     vec k;
     x = vmax(vset(PICK(-104.0f, -746.0)), vmin(vset(PICK(89.0f, 710.0)), x));
-    const vec p = NAME(reduce)(x, low, &k);
+    const vec p = NAME(reduce)(x, vzero(), &k);
     return NAME(scale)(vadd(vset(1), p), k);
 }
-
-ALWAYS_INLINE vec NAME(vexp)(vec x) { return NAME(exp_sum)(x, vzero()); }
 
 /* exp(x) - 1 for 0 <= x < 50, with no digit lost near 0. */
 ALWAYS_INLINE vec NAME(expm1_positive)(vec x) {
@@ -141,16 +139,20 @@ ALWAYS_INLINE vec NAME(log1p_unit)(vec x) {
 
 /* Phi(-|x|), the lower tail of the normal distribution, and *bell = exp(-x**2 / 2). */
 ALWAYS_INLINE vec NAME(normal_tail)(vec x, vec *bell) {
-    const vec a = vmin(vset(PICK(15.0f, 39.0)), NAME(abs)(x));
-    /* a**2 in two parts: `high` has so few bits that its square is exact. */
-    const vec high = vand(a, vbits(PICK(0xfffff000u, 0xffffffff00000000ull)));
-    const vec low = vmul(vsub(a, high), vadd(a, high));
-    const vec minus_half = vset((REAL)-0.5);
-    *bell = NAME(exp_sum)(vmul(vmul(high, high), minus_half), vmul(low, minus_half));
+    const vec a = vmin(vset(PICK(15.0f, 39.0)), NAME(abs)(x)), one = vset(1), minus_half = vset((REAL)-0.5);
+    /* a**2 in two parts: an error of half an ulp in it would be one of a**2 / 4 ulp in its exponential. */
+#ifdef PYCNN_ISA_GENERIC
+    const vec high = vand(a, vbits(PICK(0xfffff000u, 0xffffffff00000000ull))); /* so short that its square is exact */
+    const vec square = vmul(high, high), low = vmul(vsub(a, high), vadd(a, high));
+#else
+    const vec square = vmul(a, a), low = vfma(a, a, NAME(negate)(square));
+#endif
+    vec k;
+    const vec p = NAME(reduce)(vmul(square, minus_half), vmul(low, minus_half), &k);
+    *bell = NAME(scale)(vadd(one, p), k);
     const vec c = vset(PICK(4.0f, 5.0));
-    const vec u = vdiv(vset(1), vadd(a, c));
-    const vec t = vmul(vsub(a, c), u);
-    return vmul(vmul(POLY(NAME(mills), t), u), *bell);
+    const vec u = vdiv(one, vadd(a, c));
+    return vmul(vmul(POLY(NAME(mills), vmul(vsub(a, c), u)), u), *bell);
 }
 
 /* x**-p for x >= 0: roots where p is a multiple of 1/4 up to 1, exp and log elsewhere. */

@@ -74,7 +74,11 @@ static void NAME(affine)(void *y_, const void *x_, ptrdiff_t n, const void *coef
     REAL *y = (REAL *)y_;
     const REAL *x = (const REAL *)x_, *k = (const REAL *)coefficients;
     const vec shift = vset(k[0]), scale = vset(k[1]), offset = vset(k[2]);
-    for (ptrdiff_t i = 0; i < n; i += VL)
+    ptrdiff_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL)
+        for (int j = 0; j < 4; j++)
+            vstore(y + i + j * VL, vfma(vsub(vload(x + i + j * VL), shift), scale, offset));
+    for (; i < n; i += VL)
         NAME(give)(y + i, vfma(vsub(NAME(take)(x + i, n - i, 0), shift), scale, offset), n - i);
 }
 

@@ -11,9 +11,18 @@ from pycnn.kernels import _runtime
 
 
 def _same_view(a: Array, b: Array) -> bool:
-    return a is b or (
-        a.strides == b.strides and a.shape == b.shape and a.__array_interface__["data"] == b.__array_interface__["data"]
-    )
+    return a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"]
+
+
+def _clashes(out: Any, inputs: Sequence[Array]) -> list[Array]:
+    """Return the inputs that share memory with `out` without being the very same view of it."""
+    if type(out) is not np.ndarray:
+        return []
+    return [
+        a
+        for a in inputs
+        if a is not out and np.may_share_memory(a, out) and not (a.shape == out.shape and _same_view(a, out))
+    ]
 
 
 def _memory_order(arrays: Sequence[Array]) -> tuple[int, ...] | None:
@@ -33,38 +42,41 @@ def lay_out(fn: str, out: Any, *inputs: Array) -> tuple[Array, Array, Array | No
     copy.
     """
     shape, dtype = inputs[0].shape, inputs[0].dtype
+    target: Array | None = None
     if out is None:
-        y, target = _args.output(fn, None, shape, dtype)
+        y: Array = _runtime.empty(shape, dtype)
     else:
-        others = [a for a in inputs if type(out) is not np.ndarray or not _same_view(a, out)]
-        y, target = _args.output(fn, out, shape, dtype, others)
+        y, target = _args.output(fn, out, shape, dtype, _clashes(out, inputs))
         if not y.flags.c_contiguous:
             order = _memory_order([y, *inputs])
             if order is not None:
                 return y.transpose(order).reshape(-1), y, target, [a.transpose(order).reshape(-1) for a in inputs]
             y, target = _runtime.empty(shape, dtype), y
     flat = y.reshape(-1)
+    # The result can take in one copy, unless an input already lies there.
+    free = out is None or not any(np.may_share_memory(a, y) for a in inputs)
     flats = []
-    held = any(_same_view(a, y) for a in inputs)  # then the result cannot take in a copy of another input
     for a in inputs:
         if a.flags.c_contiguous:
             flats.append(a.reshape(-1))
-        elif held:
-            flats.append(a.flatten())
-        else:
+        elif free:
             np.copyto(y, a)
             flats.append(flat)
-            held = True
+            free = False
+        else:
+            flats.append(a.flatten())
     return flat, y, target, flats
 
 
-def c_output(fn: str, out: Any, like: Array, inputs: Sequence[Array], name: str = "out") -> tuple[Array, Array | None]:
+def c_output(fn: str, out: Any, like: Array, inputs: Sequence[Array]) -> tuple[Array, Array | None]:
     """Return a C-contiguous array to write, shaped and typed as `like`, and where to copy it afterwards or None."""
-    y, target = _args.output(fn, out, like.shape, like.dtype, inputs, name)
-    if y.flags.c_contiguous:
-        return y, target
+    if out is not None:
+        y, target = _args.output(fn, out, like.shape, like.dtype, inputs)
+        if y.flags.c_contiguous:
+            return y, target
+        out = y
     made: Array = _runtime.empty(like.shape, like.dtype)
-    return made, y
+    return made, out
 
 
 def c_order(x: Array, y: Array | None = None) -> Array:

@@ -12,7 +12,9 @@ from pycnn.functional._layout import c_order, c_output
 from pycnn.kernels import _runtime
 from pycnn.kernels import norm as _kernels
 
-_MOMENTS = {4: _kernels.moments["float"], 8: _kernels.moments["double"]}
+_STATS = {4: _kernels.batch_stats["float"], 8: _kernels.batch_stats["double"]}
+_MOVE = {4: _kernels.move["float"], 8: _kernels.move["double"]}
+_SUMS = {4: _kernels.gradient_sums["float"], 8: _kernels.gradient_sums["double"]}
 _NORMALISE = {4: _kernels.normalise["float"], 8: _kernels.normalise["double"]}
 _GRADIENT = {4: _kernels.input_gradient["float"], 8: _kernels.input_gradient["double"]}
 _RESPONSE = {4: _kernels.response_norm["float"], 8: _kernels.response_norm["double"]}
@@ -68,26 +70,24 @@ def _eps(fn: str, value: Any) -> float:
 
 def _batch_stats(cells: Array) -> tuple[Array, Array]:
     """Return mean and (biased) variance of the channels of (outer, channels, inner) in float64; NaN of no values."""
-    channels, count = cells.shape[1], cells.shape[0] * cells.shape[2]
-    if count == 0:
-        return np.full(channels, np.nan), np.full(channels, np.nan)
-    shift = cells[0, :, 0].astype(np.float64)
-    sums = np.empty((2, channels))
-    _MOMENTS[cells.itemsize](None, cells, shift, sums)
-    with np.errstate(invalid="ignore", over="ignore"):
-        away = sums[0] / count
-        return shift + away, np.maximum(sums[1] / count - away * away, 0.0)
+    mean, var = np.empty(cells.shape[1]), np.empty(cells.shape[1])
+    _STATS[cells.itemsize](cells, mean, var)
+    return mean, var
 
 
 def _inv_std(var: Array, eps: float) -> Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        inv_std: Array = 1.0 / np.sqrt(var.astype(np.float64) + eps)
+    inv_std = np.empty(var.shape)
+    _kernels.invert(var.astype(np.float64, copy=False), eps, inv_std)
     return inv_std
 
 
-def _move(running: Array | None, batch: Array, momentum: float) -> None:
-    if running is not None:
-        running[...] = (1.0 - momentum) * running.astype(np.float64) + momentum * batch
+def _move(running: Array | None, batch: Array, momentum: float, factor: float) -> None:
+    if running is None:
+        return
+    values = running if running.flags.aligned else running.copy()
+    _MOVE[running.itemsize](values, batch, momentum, factor)
+    if values is not running:
+        running[...] = values
 
 
 def batch_norm(
@@ -179,11 +179,13 @@ def batch_norm(
     inv_std = _inv_std(var, eps)
     _NORMALISE[x.itemsize](cells, mean, inv_std, weight, bias, y.reshape(folded))
     y = _args.finish(y, target)
-    with np.errstate(invalid="ignore", over="ignore"):
-        if training and count:
-            _move(running[0], mean, momentum)
-            _move(running[1], var * (count / (count - 1)), momentum)
-        return (y, mean.astype(x.dtype), inv_std.astype(x.dtype)) if return_stats else y
+    if training and count:
+        _move(running[0], mean, momentum, 1.0)
+        _move(running[1], var, momentum, count / (count - 1))
+    if not return_stats:
+        return y
+    with np.errstate(over="ignore"):
+        return y, mean.astype(x.dtype), inv_std.astype(x.dtype)
 
 
 def _check_count(fn: str, x: Array, folded: Folded, training: bool, running: Sequence[Any]) -> int:
@@ -300,7 +302,7 @@ def batch_norm_backward(
     mean, inv_std = _backward_stats(fn, stats, cells, training, running, eps)
     sums = np.zeros((2, folded[1]))
     if training or dweight is not None or dbias is not None:
-        _MOMENTS[x.itemsize](delta, cells, mean, sums)
+        _SUMS[x.itemsize](delta, cells, mean, sums)
     if dx is not None:
         flat = dx if dx.flags.c_contiguous else _runtime.empty(x.shape, x.dtype)
         _GRADIENT[x.itemsize](delta, cells, mean, inv_std, weight, sums if training else None, flat.reshape(folded))

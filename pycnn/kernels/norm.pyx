@@ -10,11 +10,13 @@
 # in order, so the result does not depend on the number of threads.
 
 from cython cimport floating
+from libc.math cimport sqrt
 
 from pycnn.kernels._runtime cimport allocate, parallel_for, release, response, tiles, vector_table
 
 cdef Py_ssize_t GRAIN = 16384  # values of a chunk
 cdef Py_ssize_t SITES = 64     # of a chunk of the local response
+cdef str NO_MEMORY = "pycnn: no memory for the sums of a normalisation"
 
 ctypedef struct Job:
     char* y
@@ -81,38 +83,93 @@ cdef Py_ssize_t _lay_moments(Job* job) noexcept nogil:
     return _parts(job.outer, job.slice)
 
 
-def moments(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner), or None for x - shift
-            const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
-            const double[::1] shift,       # IN  (channels,)
-            double[:, ::1] sums):          # OUT (2, channels): S, P
+# sums (2, channels) = S, P; dy is NULL for u = x - shift. False where there is no memory.
+cdef bint _moments(Job* job, const double* shift, double* sums) noexcept nogil:
+    cdef Py_ssize_t part, i, pairs = 2 * job.channels, slices = _lay_moments(job)
+    job.shift = shift
+    job.sums = <double*> allocate(slices * pairs * sizeof(double))
+    if job.sums == NULL:
+        return False
+    for i in range(slices * pairs):
+        job.sums[i] = 0
+    parallel_for(_moments_chunk, job, slices * job.blocks)
+    for i in range(pairs):
+        sums[i] = 0
+    for part in range(slices):
+        for i in range(pairs):
+            sums[i] += job.sums[part * pairs + i]
+    release(job.sums)
+    return True
+
+
+# mean and (biased) variance of each channel; NaN where there are no values
+def batch_stats(const floating[:, :, ::1] x,  # IN  (outer, channels, inner)
+                double[::1] mean,             # OUT (channels,)
+                double[::1] var):             # OUT (channels,)
     cdef Job job
-    cdef Py_ssize_t part, i, slices
-    sums[:, :] = 0
+    cdef Py_ssize_t c, channels = x.shape[1]
+    cdef double n, away, spread
+    cdef double* work
+    cdef bint done
+    if x.shape[0] * x.shape[2] * channels == 0:
+        mean[:] = float("nan")
+        var[:] = float("nan")
+        return
+    job.outer = x.shape[0]
+    job.channels = channels
+    job.inner = x.shape[2]
+    job.x = <const char*> &x[0, 0, 0]
+    job.dy = NULL
+    job.size = sizeof(floating)
+    work = <double*> allocate(3 * channels * sizeof(double))
+    if work == NULL:
+        raise MemoryError(NO_MEMORY)
+    with nogil:
+        job.table = _table(<floating*> NULL)
+        for c in range(channels):
+            work[c] = x[0, c, 0]
+        done = _moments(&job, work, work + channels)
+        n = <double> (job.outer * job.inner)
+        for c in range(channels):
+            away = work[channels + c] / n
+            spread = work[2 * channels + c] / n - away * away
+            mean[c] = work[c] + away
+            var[c] = 0 if spread < 0 else spread
+        release(work)
+    if not done:
+        raise MemoryError(NO_MEMORY)
+
+
+# S = sum dy and P = sum dy (x - mean) of each channel
+def gradient_sums(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner)
+                  const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
+                  const double[::1] mean,        # IN  (channels,)
+                  double[:, ::1] sums):          # OUT (2, channels): S, P
+    cdef Job job
+    cdef bint done
     if x.shape[0] * x.shape[1] * x.shape[2] == 0:
+        sums[:, :] = 0
         return
     job.outer = x.shape[0]
     job.channels = x.shape[1]
     job.inner = x.shape[2]
     job.x = <const char*> &x[0, 0, 0]
-    job.dy = NULL
-    if dy is not None:
-        job.dy = <const char*> &dy[0, 0, 0]
-    job.shift = &shift[0]
+    job.dy = <const char*> &dy[0, 0, 0]
     job.size = sizeof(floating)
-    slices = _lay_moments(&job)
-    job.sums = <double*> allocate(slices * 2 * job.channels * sizeof(double))
-    if job.sums == NULL:
-        raise MemoryError("pycnn: no memory for the partial sums of a normalisation")
     with nogil:
         job.table = _table(<floating*> NULL)
-        for i in range(slices * 2 * job.channels):
-            job.sums[i] = 0
-        parallel_for(_moments_chunk, &job, slices * job.blocks)
-        for part in range(slices):
-            for i in range(job.channels):
-                sums[0, i] += job.sums[2 * part * job.channels + i]
-                sums[1, i] += job.sums[(2 * part + 1) * job.channels + i]
-        release(job.sums)
+        done = _moments(&job, &mean[0], &sums[0, 0])
+    if not done:
+        raise MemoryError(NO_MEMORY)
+
+
+# running = (1 - share) * running + share * factor * batch
+def move(floating[:] running,       # IN, OUT (channels,), any stride
+         const double[::1] batch,   # IN (channels,)
+         double share, double factor):
+    cdef Py_ssize_t c
+    for c in range(running.shape[0]):
+        running[c] = <floating> ((1 - share) * running[c] + share * factor * batch[c])
 
 
 # Cuts the map into chunks: runs of one channel or pieces of them where inner > 1, rows where it is not.
@@ -159,6 +216,16 @@ cdef inline floating* _cell(floating* k, Job* job, Py_ssize_t each, Py_ssize_t w
     return k + (which * job.channels + c if job.inner == 1 else c * each + which)
 
 
+# inv_std = 1 / sqrt(var + eps)
+def invert(const double[::1] var,   # IN  (channels,)
+           double eps,
+           double[::1] inv_std):    # OUT (channels,)
+    cdef Py_ssize_t c
+    for c in range(var.shape[0]):
+        inv_std[c] = 1 / sqrt(var[c] + eps)
+
+
+# y = (x - mean) inv_std weight + bias
 def normalise(const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
               const double[::1] mean,        # IN  (channels,)
               const double[::1] inv_std,     # IN  (channels,)
@@ -180,7 +247,7 @@ def normalise(const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
     job.size = sizeof(floating)
     k = <floating*> allocate(3 * job.channels * job.size)
     if k == NULL:
-        raise MemoryError("pycnn: no memory for the coefficients of a normalisation")
+        raise MemoryError(NO_MEMORY)
     for c in range(job.channels):
         scale = inv_std[c] if weight is None else inv_std[c] * weight[c]
         offset = 0 if bias is None else bias[c]
@@ -219,7 +286,7 @@ def input_gradient(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner)
     job.size = sizeof(floating)
     k = <floating*> allocate(4 * job.channels * job.size)
     if k == NULL:
-        raise MemoryError("pycnn: no memory for the coefficients of a normalisation")
+        raise MemoryError(NO_MEMORY)
     n = <double> (job.outer * job.inner)
     for c in range(job.channels):
         a = inv_std[c] if weight is None else inv_std[c] * weight[c]
@@ -292,4 +359,4 @@ def response_norm(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner) 
         job.table = _table(<floating*> NULL)
         parallel_for(_response_chunk, &job, rows * job.blocks)
     if job.failed:
-        raise MemoryError("pycnn: no memory for the windows of a normalisation")
+        raise MemoryError(NO_MEMORY)
