@@ -70,21 +70,21 @@ EACH NAME(gelu_slope)(vec dy, vec x, vec a) { /* Phi(x) + x phi(x) */
 }
 
 /* (1 + tanh(u)) / 2 = s(2 u), u = sqrt(2 / pi) (x + 0.044715 x**3); *slope = d(2 u) / dx. Where |x| > 30 both s(2 u) and
- * s(-2 u) have long been 0 or 1, so x may be cut there. */
-EACH NAME(gelu_tanh_inner)(vec x, vec *slope) {
-    x = vmax(vset(-30), vmin(vset(30), x));
-    const vec twice = vset((REAL)1.59576912160573071176), square = vmul(x, x); /* 2 sqrt(2 / pi) */
+ * s(-2 u) have long been 0 or 1, so *x is cut there and nothing overflows. */
+EACH NAME(gelu_tanh_inner)(vec *x, vec *slope) {
+    *x = vmax(vset(-30), vmin(vset(30), *x));
+    const vec twice = vset((REAL)1.59576912160573071176), square = vmul(*x, *x); /* 2 sqrt(2 / pi) */
     *slope = vmul(twice, vfma(square, vset((REAL)(3 * 0.044715)), vset(1)));
-    return vmul(vmul(twice, x), vfma(square, vset((REAL)0.044715), vset(1)));
+    return vmul(vmul(twice, *x), vfma(square, vset((REAL)0.044715), vset(1)));
 }
 EACH NAME(gelu_tanh_at)(vec x, vec a) {
-    vec slope;
-    const vec inner = NAME(gelu_tanh_inner)(x, &slope);
+    vec cut = x, slope;
+    const vec inner = NAME(gelu_tanh_inner)(&cut, &slope);
     return vmul(x, NAME(sigmoid_at)(inner, a));
 }
 EACH NAME(gelu_tanh_slope)(vec dy, vec x, vec a) {
     vec slope;
-    const vec one = vset(1), inner = NAME(gelu_tanh_inner)(x, &slope), e = NAME(exp_minus_abs)(inner);
+    const vec one = vset(1), inner = NAME(gelu_tanh_inner)(&x, &slope), e = NAME(exp_minus_abs)(inner);
     const vec large = vdiv(one, vadd(one, e)), small = vmul(e, large);
     const vec s = vsel(vlt(x, vzero()), small, large);
     (void)a;

@@ -6,7 +6,7 @@
 from cython cimport floating
 
 from pycnn.kernels._runtime cimport (PYCNN_EXP, PYCNN_GELU, PYCNN_GELU_TANH, PYCNN_HARDSWISH, PYCNN_LEAKY_RELU,
-                                     PYCNN_LOG, PYCNN_RELU, PYCNN_SIGMOID, PYCNN_SILU, PYCNN_TANH, parallel_for,
+                                     PYCNN_LOG, PYCNN_RELU, PYCNN_SIGMOID, PYCNN_SILU, PYCNN_TANH, parallel_work,
                                      slope_fn, tiles, unary_fn, vector_table)
 
 RELU, LEAKY_RELU, SIGMOID, TANH = PYCNN_RELU, PYCNN_LEAKY_RELU, PYCNN_SIGMOID, PYCNN_TANH
@@ -61,6 +61,11 @@ cdef inline Py_ssize_t _chunks(Job* job) noexcept nogil:
     return (job.n + job.grain - 1) // job.grain
 
 
+# In multiply-adds: what moving or computing a value takes of the time of one.
+cdef inline double _work(Job* job) noexcept nogil:
+    return <double> (job.n * job.size) * (1 if job.grain == GRAIN_MOVE else 4)
+
+
 def forward(int op,
             const floating[::1] x,  # IN
             floating[::1] y,        # OUT
@@ -76,7 +81,7 @@ def forward(int op,
     job.size = sizeof(floating)
     with nogil:
         job.forward = _table(<floating*> NULL).forward[op]
-        parallel_for(_forward_chunk, &job, _chunks(&job))
+        parallel_work(_forward_chunk, &job, _chunks(&job), _work(&job))
 
 
 def backward(int op,
@@ -96,7 +101,7 @@ def backward(int op,
     job.size = sizeof(floating)
     with nogil:
         job.backward = _table(<floating*> NULL).backward[op]
-        parallel_for(_backward_chunk, &job, _chunks(&job))
+        parallel_work(_backward_chunk, &job, _chunks(&job), _work(&job))
 
 
 # y[i] = kept[i] ? scale * x[i] : 0
@@ -116,7 +121,7 @@ def keep(const floating[::1] x,            # IN
     job.size = sizeof(floating)
     with nogil:
         job.table = _table(<floating*> NULL)
-        parallel_for(_keep_chunk, &job, _chunks(&job))
+        parallel_work(_keep_chunk, &job, _chunks(&job), _work(&job))
 
 
 ctypedef unsigned long long uint64
@@ -160,4 +165,4 @@ def roll(unsigned char[::1] kept,  # OUT
     job.key = key
     job.threshold = threshold
     with nogil:
-        parallel_for(_dice_chunk, &job, (job.n + GRAIN_MOVE - 1) // GRAIN_MOVE)
+        parallel_work(_dice_chunk, &job, (job.n + GRAIN_MOVE - 1) // GRAIN_MOVE, 32.0 * job.n)

@@ -7,10 +7,11 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport allocate, parallel_for, release, tiles, vector_table
+from pycnn.kernels._runtime cimport allocate, chunk_fn, parallel_work, release, tiles, vector_table
 
 cdef Py_ssize_t GRAIN = 8192  # values of a chunk
 cdef Py_ssize_t COLUMNS = 256
+cdef double WORK = 16  # of a value, in multiply-adds
 
 ctypedef struct Job:
     char* y
@@ -44,6 +45,10 @@ cdef Py_ssize_t _lay(Job* job, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner)
     job.rows = max(1, GRAIN // n)
     job.blocks = (inner + COLUMNS - 1) // COLUMNS
     return (outer + job.rows - 1) // job.rows if inner == 1 else outer * job.blocks
+
+
+cdef void _run(chunk_fn fn, Job* job, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
+    parallel_work(fn, job, _lay(job, outer, n, inner), WORK * outer * n * inner)
 
 
 # First value and first sample of a chunk, and how many rows or columns it has.
@@ -86,7 +91,7 @@ def softmax(const floating[:, :, ::1] x,  # IN  (outer, n, inner)
     job.log = log
     with nogil:
         job.table = _table(<floating*> NULL)
-        parallel_for(_softmax_chunk, &job, _lay(&job, x.shape[0], x.shape[1], x.shape[2]))
+        _run(_softmax_chunk, &job, x.shape[0], x.shape[1], x.shape[2])
 
 
 cdef void _softmax_backward_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -114,7 +119,7 @@ def softmax_backward(const floating[:, :, ::1] dy,  # IN  (outer, n, inner)
     job.log = log
     with nogil:
         job.table = _table(<floating*> NULL)
-        parallel_for(_softmax_backward_chunk, &job, _lay(&job, y.shape[0], y.shape[1], y.shape[2]))
+        _run(_softmax_backward_chunk, &job, y.shape[0], y.shape[1], y.shape[2])
 
 
 # Cross entropy of sample s with label t: losses[s] = sum_c q_c (lse - x_c), lse = log sum exp(x), where the wanted
@@ -180,7 +185,7 @@ def cross_entropy(const floating[:, :, ::1] x,      # IN  (outer, n, inner)
     job.ignored = ignored
     with nogil:
         job.table = _table(<floating*> NULL)
-        parallel_for(_cross_entropy_chunk, &job, _lay(&job, x.shape[0], x.shape[1], x.shape[2]))
+        _run(_cross_entropy_chunk, &job, x.shape[0], x.shape[1], x.shape[2])
         for i in range(samples):
             total += losses[i]
             if not (has_ignored and labels[i] == ignored):
@@ -253,7 +258,7 @@ def cross_entropy_backward(const floating[::1] dy,        # IN  (outer * inner,)
         job.total_weight += _weight(&job, c)
     with nogil:
         job.table = _table(<floating*> NULL)
-        parallel_for(_cross_entropy_backward_chunk, &job, _lay(&job, x.shape[0], x.shape[1], x.shape[2]))
+        _run(_cross_entropy_backward_chunk, &job, x.shape[0], x.shape[1], x.shape[2])
 
 
 # The first place with a label that is neither a class nor ignored; -1 where there is none.
@@ -337,7 +342,7 @@ def error(int kind,
         job.y = <char*> &y[0]
     with nogil:
         job.table = _table(<floating*> NULL)
-        parallel_for(_error_chunk, &job, chunks)
+        parallel_work(_error_chunk, &job, chunks, WORK * job.outer)
         if job.sums != NULL:
             for i in range(chunks):
                 total += job.sums[i]
@@ -385,4 +390,4 @@ def error_backward(int kind,
     job.scale = scale
     with nogil:
         job.table = _table(<floating*> NULL)
-        parallel_for(_error_backward_chunk, &job, (job.outer + GRAIN - 1) // GRAIN)
+        parallel_work(_error_backward_chunk, &job, (job.outer + GRAIN - 1) // GRAIN, WORK * job.outer)
