@@ -1,10 +1,8 @@
 /* Softmax and its logarithm, one instruction set, one number type.
  *
  * y[i] = exp(x[i] - max x) / sum_j exp(x[j] - max x); the logarithm is (x[i] - max x) - log(sum). A NaN, a +inf, or a
- * row of nothing but -inf makes its row NaN. Sums: 64 vectors in REAL, those in double, so that the error does not grow
- * with the length of the row. */
-
-enum { NAME(fold) = 64 };
+ * row of nothing but -inf makes its row NaN. Sums in double: a loss near 0 is log(1 + small), and the small must not drown
+ * in the 1. */
 
 static REAL NAME(row_max)(const REAL *x, ptrdiff_t n) {
     vec most = vset(-(REAL)INFINITY);
@@ -14,18 +12,13 @@ static REAL NAME(row_max)(const REAL *x, ptrdiff_t n) {
 
 /* sum exp(x - shift); y, where given, gets the terms. */
 ALWAYS_INLINE double NAME(row_exp_sum)(REAL *y, const REAL *x, ptrdiff_t n, REAL shift) {
-    double sum = 0;
-    for (ptrdiff_t begin = 0; begin < n; begin += NAME(fold) * VL) {
-        const ptrdiff_t end = n - begin > NAME(fold) * VL ? begin + NAME(fold) * VL : n;
-        vec part = vzero();
-        for (ptrdiff_t i = begin; i < end; i += VL) {
-            const vec e = NAME(vexp)(vsub(NAME(take)(x + i, n - i, -(REAL)INFINITY), vset(shift)));
-            if (y) NAME(give)(y + i, e, n - i);
-            part = vadd(part, e);
-        }
-        sum += (double)vsum(part);
+    wvec sum = wzero();
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const vec e = NAME(vexp)(vsub(NAME(take)(x + i, n - i, -(REAL)INFINITY), vset(shift)));
+        if (y) NAME(give)(y + i, e, n - i);
+        sum = wadd_all(sum, e);
     }
-    return sum;
+    return wsum(sum);
 }
 
 static void NAME(softmax_rows)(void *y_, const void *x_, ptrdiff_t rows, ptrdiff_t n, int log_too) {
@@ -44,19 +37,26 @@ static void NAME(softmax_rows)(void *y_, const void *x_, ptrdiff_t rows, ptrdiff
     }
 }
 
+/* Adds each lane to a double of its own. */
+ALWAYS_INLINE void NAME(add_lanes)(double *total, vec v) {
+    REAL lane[VL];
+    vstore(lane, v);
+    for (int i = 0; i < VL; i++) total[i] += (double)lane[i];
+}
+ALWAYS_INLINE vec NAME(from_doubles)(const double *total) {
+    REAL lane[VL];
+    for (int i = 0; i < VL; i++) lane[i] = (REAL)total[i];
+    return vload(lane);
+}
+
 /* max and sum of exp(x - max) over n values `step` apart, in each lane. */
-ALWAYS_INLINE void NAME(column_sum)(const REAL *x, ptrdiff_t n, ptrdiff_t step, ptrdiff_t left, vec *most, vec *sum) {
-    vec high = vset(-(REAL)INFINITY), total = vzero();
-    for (ptrdiff_t c = 0; c < n; c++) high = vmax(high, NAME(take)(x + c * step, left, 0));
-    for (ptrdiff_t begin = 0; begin < n; begin += NAME(fold)) {
-        const ptrdiff_t end = n - begin > NAME(fold) ? begin + NAME(fold) : n;
-        vec part = vzero();
-        for (ptrdiff_t c = begin; c < end; c++)
-            part = vadd(part, NAME(vexp)(vsub(NAME(take)(x + c * step, left, 0), high)));
-        total = vadd(total, part);
-    }
-    *most = high;
-    *sum = total;
+ALWAYS_INLINE vec NAME(column_sum)(const REAL *x, ptrdiff_t n, ptrdiff_t step, ptrdiff_t left, double *total) {
+    vec most = vset(-(REAL)INFINITY);
+    for (ptrdiff_t c = 0; c < n; c++) most = vmax(most, NAME(take)(x + c * step, left, 0));
+    for (int i = 0; i < VL; i++) total[i] = 0;
+    for (ptrdiff_t c = 0; c < n; c++)
+        NAME(add_lanes)(total, NAME(vexp)(vsub(NAME(take)(x + c * step, left, 0), most)));
+    return most;
 }
 
 static void NAME(softmax_columns)(void *y_, const void *x_, ptrdiff_t n, ptrdiff_t step, ptrdiff_t width,
@@ -65,8 +65,8 @@ static void NAME(softmax_columns)(void *y_, const void *x_, ptrdiff_t n, ptrdiff
         REAL *y = (REAL *)y_ + j;
         const REAL *x = (const REAL *)x_ + j;
         const ptrdiff_t left = width - j;
-        vec most, sum;
-        NAME(column_sum)(x, n, step, left, &most, &sum);
+        double total[VL];
+        const vec most = NAME(column_sum)(x, n, step, left, total), sum = NAME(from_doubles)(total);
         const vec log_sum = NAME(vlog)(sum), share = vdiv(vset(1), sum);
         for (ptrdiff_t c = 0; c < n; c++) {
             const vec d = vsub(NAME(take)(x + c * step, left, 0), most);
@@ -85,19 +85,15 @@ static void NAME(softmax_rows_backward)(void *dx_, const void *dy_, const void *
     REAL *dx = (REAL *)dx_;
     const REAL *dy = (const REAL *)dy_, *y = (const REAL *)y_;
     for (ptrdiff_t row = 0; row < rows; row++, dx += n, dy += n, y += n) {
-        double sum = 0;
-        for (ptrdiff_t begin = 0; begin < n; begin += NAME(fold) * VL) {
-            const ptrdiff_t end = n - begin > NAME(fold) * VL ? begin + NAME(fold) * VL : n;
-            vec part = vzero();
-            for (ptrdiff_t i = begin; i < end; i += VL) {
-                const vec d = NAME(take)(dy + i, n - i, 0);
-                part = log_too ? vadd(part, d) : vfma(d, NAME(take)(y + i, n - i, 0), part);
-            }
-            sum += (double)vsum(part);
+        wvec total = wzero();
+        for (ptrdiff_t i = 0; i < n; i += VL) {
+            const vec d = NAME(take)(dy + i, n - i, 0);
+            total = wadd_all(total, log_too ? d : vmul(d, NAME(take)(y + i, n - i, 0)));
         }
+        const vec sum = vset((REAL)wsum(total));
         for (ptrdiff_t i = 0; i < n; i += VL) {
             const vec d = NAME(take)(dy + i, n - i, 0), v = NAME(take)(y + i, n - i, 0);
-            NAME(give)(dx + i, NAME(softmax_slope)(d, v, vset((REAL)sum), log_too), n - i);
+            NAME(give)(dx + i, NAME(softmax_slope)(d, v, sum, log_too), n - i);
         }
     }
 }
@@ -108,16 +104,12 @@ static void NAME(softmax_columns_backward)(void *dx_, const void *dy_, const voi
         REAL *dx = (REAL *)dx_ + j;
         const REAL *dy = (const REAL *)dy_ + j, *y = (const REAL *)y_ + j;
         const ptrdiff_t left = width - j;
-        vec sum = vzero();
-        for (ptrdiff_t begin = 0; begin < n; begin += NAME(fold)) {
-            const ptrdiff_t end = n - begin > NAME(fold) ? begin + NAME(fold) : n;
-            vec part = vzero();
-            for (ptrdiff_t c = begin; c < end; c++) {
-                const vec d = NAME(take)(dy + c * step, left, 0);
-                part = log_too ? vadd(part, d) : vfma(d, NAME(take)(y + c * step, left, 0), part);
-            }
-            sum = vadd(sum, part);
+        double total[VL] = {0};
+        for (ptrdiff_t c = 0; c < n; c++) {
+            const vec d = NAME(take)(dy + c * step, left, 0);
+            NAME(add_lanes)(total, log_too ? d : vmul(d, NAME(take)(y + c * step, left, 0)));
         }
+        const vec sum = NAME(from_doubles)(total);
         for (ptrdiff_t c = 0; c < n; c++) {
             const vec d = NAME(take)(dy + c * step, left, 0), v = NAME(take)(y + c * step, left, 0);
             NAME(give)(dx + c * step, NAME(softmax_slope)(d, v, sum, log_too), left);
@@ -136,11 +128,9 @@ static void NAME(log_sum_exp_rows)(double *out, const void *x_, ptrdiff_t rows, 
 static void NAME(log_sum_exp_columns)(double *out, const void *x_, ptrdiff_t n, ptrdiff_t step, ptrdiff_t width) {
     for (ptrdiff_t j = 0; j < width; j += VL) {
         const ptrdiff_t left = width - j;
-        REAL high[VL], total[VL];
-        vec most, sum;
-        NAME(column_sum)((const REAL *)x_ + j, n, step, left, &most, &sum);
-        vstore(high, most);
-        vstore(total, sum);
-        for (ptrdiff_t i = 0; i < VL && i < left; i++) out[j + i] = (double)high[i] + log((double)total[i]);
+        REAL high[VL];
+        double total[VL];
+        vstore(high, NAME(column_sum)((const REAL *)x_ + j, n, step, left, total));
+        for (ptrdiff_t i = 0; i < VL && i < left; i++) out[j + i] = (double)high[i] + log(total[i]);
     }
 }

@@ -10,6 +10,7 @@
 #undef wsub
 #undef wfma
 #undef wsum
+#undef wadd_all
 #undef PICK
 #undef MANTISSA
 #undef EXPONENT_BIAS

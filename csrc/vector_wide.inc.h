@@ -1,7 +1,8 @@
 /* Vectors of doubles fed from REALs, for sums that must not lose digits. Included by vector.inc.h, which takes the names
  * back at its end.
  *
- * Out: WL (lanes), wvec, wload(REAL *), wget(double *) wput(double *, v), wset wzero wadd wsub wfma, wsum (fixed order) */
+ * Out: WL (lanes), wvec, wload(REAL *), wget(double *) wput(double *, v), wset wzero wadd wsub wfma, wsum (fixed order),
+ *      wadd_all(w, v): w plus all lanes of the vec v, so many to a lane of w as it takes */
 #ifndef PYCNN_F32
 
 #define WL VL
@@ -15,6 +16,7 @@
 #define wsub(a, b) vsub((a), (b))
 #define wfma(a, b, c) vfma((a), (b), (c))
 #define wsum(v) vsum(v)
+#define wadd_all(w, v) vadd((w), (v))
 
 #elif defined(PYCNN_ISA_AVX512)
 
@@ -29,6 +31,11 @@
 #define wsub(a, b) _mm512_sub_pd((a), (b))
 #define wfma(a, b, c) _mm512_fmadd_pd((a), (b), (c))
 #define wsum(v) _mm512_reduce_add_pd(v)
+static inline __m512d NAME(wide_add)(__m512d w, __m512 v) {
+    w = _mm512_add_pd(w, _mm512_cvtps_pd(_mm512_castps512_ps256(v)));
+    return _mm512_add_pd(w, _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)));
+}
+#define wadd_all(w, v) NAME(wide_add)((w), (v))
 
 #elif defined(PYCNN_ISA_AVX2)
 
@@ -42,6 +49,11 @@
 #define wadd(a, b) _mm256_add_pd((a), (b))
 #define wsub(a, b) _mm256_sub_pd((a), (b))
 #define wfma(a, b, c) _mm256_fmadd_pd((a), (b), (c))
+static inline __m256d NAME(wide_add)(__m256d w, __m256 v) {
+    w = _mm256_add_pd(w, _mm256_cvtps_pd(_mm256_castps256_ps128(v)));
+    return _mm256_add_pd(w, _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)));
+}
+#define wadd_all(w, v) NAME(wide_add)((w), (v))
 
 #elif defined(PYCNN_ISA_NEON)
 
@@ -56,6 +68,10 @@
 #define wsub(a, b) vsubq_f64((a), (b))
 #define wfma(a, b, c) vfmaq_f64((c), (a), (b))
 #define wsum(v) vaddvq_f64(v)
+static inline float64x2_t NAME(wide_add)(float64x2_t w, float32x4_t v) {
+    return vaddq_f64(vaddq_f64(w, vcvt_f64_f32(vget_low_f32(v))), vcvt_high_f64_f32(v));
+}
+#define wadd_all(w, v) NAME(wide_add)((w), (v))
 
 #else
 
@@ -94,6 +110,11 @@ static inline wvec NAME(w_fma)(wvec a, wvec b, wvec c) {
     for (int i = 0; i < 4; i++) c.lane[i] += a.lane[i] * b.lane[i];
     return c;
 }
+static inline wvec NAME(wide_add)(wvec w, vec v) {
+    for (int i = 0; i < 4; i++) w.lane[i] += v.lane[i];
+    return w;
+}
+#define wadd_all(w, v) NAME(wide_add)((w), (v))
 #define wload(p) NAME(w_load)(p)
 #define wget(p) NAME(w_get)(p)
 #define wput(p, v) NAME(w_put)((p), (v))
