@@ -117,7 +117,7 @@ def gelu(x: Array, approximate: str = "none", *, out: Array | None = None) -> Ar
     array([0.])
     """
     if approximate == "tanh":
-        return _each(x, lambda v: 0.5 * v * (1.0 + np.tanh(_gelu_inner(v))), out)
+        return _each(x, lambda v: v * _logistic(2.0 * _gelu_inner(v)), out)
     if approximate != "none":
         raise ValueError(f"unknown approximate {approximate!r}")
     return _each(x, lambda v: 0.5 * v * _erfc(-v / math.sqrt(2.0)), out)
@@ -131,9 +131,9 @@ def gelu_backward(grad_output: Array, x: Array, approximate: str = "none", *, ou
         return np.asarray(0.5 * _erfc(-v / math.sqrt(2.0)) + v * density)
 
     def approximation(v: Array) -> Array:
-        t = np.tanh(_gelu_inner(v))
+        share, other = _logistic(2.0 * _gelu_inner(v)), _logistic(-2.0 * _gelu_inner(v))
         inner_slope = math.sqrt(2.0 / math.pi) * (1.0 + 3 * 0.044715 * v**2)
-        return np.asarray(0.5 * (1.0 + t) + 0.5 * v * (1.0 - t**2) * inner_slope)
+        return np.asarray(share + v * 2.0 * share * other * inner_slope)
 
     if approximate not in ("none", "tanh"):
         raise ValueError(f"unknown approximate {approximate!r}")

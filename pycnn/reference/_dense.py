@@ -143,7 +143,9 @@ def batch_norm_backward(
     """
     axis = _channel_axis(x, data_format)
     rows, delta = _rows_of_channels(x, axis), _rows_of_channels(grad_output, axis)
-    channels = rows.shape[0]
+    channels, count = rows.shape
+    if training and count == 1:
+        raise ValueError("training needs more than one value in each channel")
     if stats is not None:
         mean, inv_std = (_column(values, channels) for values in stats)
     elif training:

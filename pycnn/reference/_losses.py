@@ -105,9 +105,12 @@ def cross_entropy_backward(
     """
     q, count = _wanted(x, target, weight, label_smoothing, ignore_index)
     delta = _delta_for_each(grad_output, reduction, count, target.shape).reshape(-1, 1)
-    dlogits = np.exp(_log_probability(_samples(x))) * q.sum(axis=1, keepdims=True) - q
+    wanted = q.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        dlogits = delta * (np.exp(_log_probability(_samples(x))) * wanted - q)
+    dlogits[wanted[:, 0] == 0] = 0.0  # an ignored sample, even where a mean over nothing is NaN
     shape = (x.shape[0], *x.shape[2:], x.shape[1])
-    return finish(np.moveaxis((delta * dlogits).reshape(shape), -1, 1), x.dtype, out)
+    return finish(np.moveaxis(dlogits.reshape(shape), -1, 1), x.dtype, out)
 
 
 def mse_loss(x: Array, target: Array, reduction: str = "mean") -> Any:
