@@ -15,7 +15,7 @@ import numpy as np
 
 from pycnn import data, nn, optim
 from pycnn import functional as F
-from pycnn import plot_backprop as draw
+from pycnn import plot as draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,8 @@ from pycnn import functional
 from pycnn._config import config, empty_cache, get_include, get_num_threads, set_num_threads, show_config, threads
 
 if TYPE_CHECKING:
-    from pycnn import data, estimator, gradcheck, io, models, nn, optim, plot, reference, train
+    from pycnn import data, estimator, io, models, nn, optim, plot, reference, train
+    from pycnn._gradcheck import gradcheck
 
 __version__ = "0.1.0"
 
@@ -36,12 +37,14 @@ __all__ = [
     "train",
 ]
 
-_LATER = ("data", "estimator", "gradcheck", "io", "models", "nn", "optim", "plot", "reference", "train")
+_LATER = ("data", "estimator", "io", "models", "nn", "optim", "plot", "reference", "train")
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return importlib.import_module(f"pycnn.{name}")
+    if name == "gradcheck":
+        return importlib.import_module("pycnn._gradcheck").gradcheck
     raise AttributeError(f"module 'pycnn' has no attribute {name!r}")
 
 

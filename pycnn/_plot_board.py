@@ -1,4 +1,4 @@
-"""The sheet on which `pycnn.plot_backprop` draws: rows of grids with signs between them.
+"""The sheet on which `pycnn.plot` draws: rows of grids with signs between them.
 
 Widths are measured from the text itself, so nothing overlaps whatever the numbers are. One unit is one cell.
 Colours mean the same in all pictures: blue flows forward, orange (or, where negative, violet) flows backward,

@@ -1,4 +1,4 @@
-"""Pictures of convolution: its matrix, its two gradients, its readers. See `pycnn.plot_backprop`."""
+"""Pictures of convolution: its matrix, its two gradients, its readers. See `pycnn.plot`."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ def conv_as_matrix(weight: Any, input_shape: tuple[int, int]) -> Array:
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import conv_as_matrix
+    >>> from pycnn.plot import conv_as_matrix
     >>> conv_as_matrix([[1, 2]], (1, 3))
     array([[1., 2., 0.],
            [0., 1., 2.]])
@@ -92,7 +92,7 @@ def draw_conv_matrix(x: Any, weight: Any, grad_output: Any) -> "Figure":
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_conv_matrix
+    >>> from pycnn.plot import draw_conv_matrix
     >>> figure = draw_conv_matrix([[1, 2, 3]], [[1, 2]], [[1, -1]])
     """
     cells, kernel = as_matrix("draw_conv_matrix", "x", x), as_matrix("draw_conv_matrix", "weight", weight)
@@ -144,7 +144,7 @@ def draw_conv_backward(x: Any, weight: Any, grad_output: Any) -> "Figure":
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_conv_backward
+    >>> from pycnn.plot import draw_conv_backward
     >>> figure = draw_conv_backward([[1, 2, 3]], [[1, 2]], [[1, -1]])
     """
     cells, kernel = as_matrix("draw_conv_backward", "x", x), as_matrix("draw_conv_backward", "weight", weight)
@@ -204,7 +204,7 @@ def draw_reads(weight: Any, grad_output: Any, cell: tuple[int, int]) -> "Figure"
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_reads
+    >>> from pycnn.plot import draw_reads
     >>> figure = draw_reads([[1, 2], [3, 4]], [[1, -1], [2, 3]], (1, 1))
     """
     kernel = as_matrix("draw_reads", "weight", weight)
@@ -248,7 +248,7 @@ def draw_im2col(x: Any, weight: Any) -> "Figure":
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_im2col
+    >>> from pycnn.plot import draw_im2col
     >>> figure = draw_im2col([[1, 2, 3]], [[1, 2]])
     """
     cells, kernel = as_matrix("draw_im2col", "x", x), as_matrix("draw_im2col", "weight", weight)

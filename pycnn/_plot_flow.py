@@ -1,4 +1,4 @@
-"""The gradient's way back through a whole network, layer by layer. See `pycnn.plot_backprop`."""
+"""The gradient's way back through a whole network, layer by layer. See `pycnn.plot`."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -84,7 +84,7 @@ def trace_gradients(net: Any, x: Array, grad_output: Any) -> list[Step]:
     --------
     >>> import numpy as np
     >>> from pycnn import nn
-    >>> from pycnn.plot_backprop import trace_gradients
+    >>> from pycnn.plot import trace_gradients
     >>> net = nn.Sequential(nn.ReLU(), nn.AvgPool2d(2))
     >>> x = np.array([[[[1.0, -2.0], [3.0, 6.0]]]])
     >>> for step in trace_gradients(net, x, np.full((1, 1, 1, 1), 8.0)):
@@ -122,7 +122,7 @@ def draw_layers(net: Any, x: Any, grad_output: Any) -> "Figure":
     Examples
     --------
     >>> from pycnn import nn
-    >>> from pycnn.plot_backprop import draw_layers
+    >>> from pycnn.plot import draw_layers
     >>> figure = draw_layers(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)), [[-1, 2], [3, 1]], [[5]])
     """
     image = as_image(as_matrix("draw_layers", "x", x))
@@ -231,7 +231,7 @@ def draw_gradient_flow(
     --------
     >>> import numpy as np
     >>> from pycnn import nn
-    >>> from pycnn.plot_backprop import draw_gradient_flow
+    >>> from pycnn.plot import draw_gradient_flow
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3, rng=0))
     >>> figure = draw_gradient_flow(net, np.ones((1, 1, 4, 4), np.float32), lambda y: np.ones_like(y))
     """

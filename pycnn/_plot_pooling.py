@@ -1,4 +1,4 @@
-"""Pictures of pooling: windows and winners, ties, shifts. See `pycnn.plot_backprop`."""
+"""Pictures of pooling: windows and winners, ties, shifts. See `pycnn.plot`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,7 @@ def draw_pooling(
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_pooling
+    >>> from pycnn.plot import draw_pooling
     >>> figure = draw_pooling([[1, 3], [5, 7]], [[4]], 2, kind="avg")
     """
     if kind not in ("max", "avg"):
@@ -137,7 +137,7 @@ def draw_ties(window: Any, delta: float) -> "Figure":
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_ties
+    >>> from pycnn.plot import draw_ties
     >>> figure = draw_ties([[7, 7], [3, 7]], 6.0)
     """
     cells = as_matrix("draw_ties", "window", window)
@@ -183,7 +183,7 @@ def draw_shift(image: Any, weight: Any, pools: tuple[int, ...] = (2, 4)) -> "Fig
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_shift
+    >>> from pycnn.plot import draw_shift
     >>> figure = draw_shift([[0, 0, 9, 0], [0, 9, 9, 0], [0, 0, 9, 0], [0, 0, 9, 0]], [[-1, 2, -1]])
     """
     plane, kernel = as_matrix("draw_shift", "image", image), as_matrix("draw_shift", "weight", weight)

@@ -151,9 +151,7 @@ def _sweep() -> list[Conv]:
     return result
 
 
-def arrays(
-    rng: np.random.Generator, spec: Conv, dtype: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def arrays(rng: np.random.Generator, spec: Conv, dtype: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """x (N, C, *space), weight, bias."""
     groups = int(spec.options.get("groups", 1))
     x_kind, w_kind = spec.kind, "small integers" if spec.kind == "small integers" else "normal"
@@ -172,9 +170,7 @@ def _forward(rng: np.random.Generator, *, spec: Conv, dtype: Any, data_format: s
     return (to_format(x, data_format), weight, bias), {**spec.options, "data_format": data_format}
 
 
-def _backward(
-    rng: np.random.Generator, *, spec: Conv, dtype: Any, data_format: str, needs: Any = None
-) -> Call:
+def _backward(rng: np.random.Generator, *, spec: Conv, dtype: Any, data_format: str, needs: Any = None) -> Call:
     x, weight, _ = arrays(rng, spec, dtype)
     x = to_format(x, data_format)
     options = {**spec.options, "data_format": data_format}
@@ -207,9 +203,7 @@ def _cases(specs: list[Conv], build: Any, dims: int) -> list[Case]:
 def _needs_cases(spec: Conv) -> list[Case]:
     subsets = [(), ("input",), ("weight",), ("bias",), ("input", "bias"), ["weight", "input"]]
     return [
-        Case(
-            f"needs {needs}", partial(_backward, spec=spec, dtype=np.float32, data_format="NHWC", needs=needs)
-        )
+        Case(f"needs {needs}", partial(_backward, spec=spec, dtype=np.float32, data_format="NHWC", needs=needs))
         for needs in subsets
     ]
 
@@ -259,9 +253,7 @@ TRANSPOSED = [
     transposed("valid", (1, 3, 4), (4, 5), (3, 3), padding="valid", stride=2),
     transposed("same", (1, 3, 4), (4, 5), (3, 4), padding="same", stride=2),
     transposed("same_lower", (1, 3, 4), (4, 5), (4, 3), padding="same_lower", stride=(1, 2)),
-    transposed(
-        "lists", (1, 4, 4), (4, 5), (3, 3), stride=[2, np.int64(1)], padding=[1, 0], output_padding=[1, 0]
-    ),
+    transposed("lists", (1, 4, 4), (4, 5), (3, 3), stride=[2, np.int64(1)], padding=[1, 0], output_padding=[1, 0]),
     transposed("many channels", (1, 33, 17), (3, 9), (3, 3), stride=2, padding=1),
     transposed("NaN", (2, 3, 4), (4, 5), (3, 3), "nan", stride=2),
     *(

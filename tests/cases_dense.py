@@ -209,9 +209,7 @@ for _needs in ((), ("input",), ("weight",), ("bias",)):
 # local response normalisation
 
 
-def _lrn(
-    rng: np.random.Generator, *, dtype: Any, shape: Any, data_format: str, backward: bool, **options: Any
-) -> Call:
+def _lrn(rng: np.random.Generator, *, dtype: Any, shape: Any, data_format: str, backward: bool, **options: Any) -> Call:
     x = to_format(fill(rng, shape, dtype), data_format)
     head = (fill(rng, x.shape, dtype), x) if backward else (x,)
     return head, {"data_format": data_format, **options}
@@ -266,9 +264,7 @@ for _name in ("local_response_norm", "local_response_norm_backward"):
 # activations
 
 
-def _activation(
-    rng: np.random.Generator, *, dtype: Any, shape: Any, kind: str, backward: bool, **options: Any
-) -> Call:
+def _activation(rng: np.random.Generator, *, dtype: Any, shape: Any, kind: str, backward: bool, **options: Any) -> Call:
     x = fill(rng, shape, dtype, kind)
     if kind == "normal":
         x *= dtype(3)
@@ -304,9 +300,7 @@ for _base in ("relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hardswis
                     backward=_backward,
                     **_options,
                 )
-            add(
-                _name, f"{_options}-nan", _activation, shape=(33,), kind="nan", backward=_backward, **_options
-            )
+            add(_name, f"{_options}-nan", _activation, shape=(33,), kind="nan", backward=_backward, **_options)
         if _base in ("relu", "leaky_relu"):
             add(_name, "zeros", _activation, shape=(33,), kind="zeros", backward=_backward, exact=_base == "relu")
         if _base in ("relu", "leaky_relu", "sigmoid", "tanh"):
@@ -317,9 +311,7 @@ for _base in ("relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hardswis
 # softmax
 
 
-def _softmax(
-    rng: np.random.Generator, *, dtype: Any, shape: Any, kind: str, twin: str, **options: Any
-) -> Call:
+def _softmax(rng: np.random.Generator, *, dtype: Any, shape: Any, kind: str, twin: str, **options: Any) -> Call:
     x = fill(rng, shape, dtype, kind)
     if not twin.endswith("_backward"):
         return (x,), options

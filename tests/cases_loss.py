@@ -114,9 +114,7 @@ def _mse(rng: np.random.Generator, *, dtype: Any, shape: Any, reduction: str, ba
     return ((grad, x, target) if backward else (x, target)), {"reduction": reduction}
 
 
-def _bce(
-    rng: np.random.Generator, *, dtype: Any, shape: Any, reduction: str, backward: bool, weighted: Any
-) -> Call:
+def _bce(rng: np.random.Generator, *, dtype: Any, shape: Any, reduction: str, backward: bool, weighted: Any) -> Call:
     x, target = fill(rng, shape, dtype) * dtype(4), rng.random(shape).astype(dtype)
     target[..., ::2] = np.round(target[..., ::2])
     grad = fill(rng, shape, dtype) if reduction == "none" else dtype(1.5)
@@ -164,8 +162,6 @@ def _dropout(
 for _p in (0.0, 0.25, 0.5, 1.0):
     for _shape in ((33,), (2, 3, 4, 17), (0, 3)):
         add("dropout", f"p {_p}-{_shape}", _dropout, shape=_shape, p=_p, training=True, backward=False)
-        add(
-            "dropout_backward", f"p {_p}-{_shape}", _dropout, shape=_shape, p=_p, training=True, backward=True
-        )
+        add("dropout_backward", f"p {_p}-{_shape}", _dropout, shape=_shape, p=_p, training=True, backward=True)
 add("dropout", "mask", _dropout, shape=(4, 9), p=0.3, training=True, backward=False, return_mask=True)
 add("dropout", "evaluation", _dropout, shape=(4, 9), p=0.3, training=False, backward=False)

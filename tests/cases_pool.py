@@ -172,9 +172,7 @@ def _max_cases(dims: int) -> tuple[list[Case], list[Case]]:
             common = {"spec": spec, "dtype": dtype, "data_format": fmt, "kind": kind}
             name = f"{spec.label}-{fmt}-{np.dtype(dtype)}-{kind}"
             for indices in (False, True, "compact"):
-                forward.append(
-                    Case(f"{name}-{indices}", partial(_max_forward, **common, indices=indices), exact=True)
-                )
+                forward.append(Case(f"{name}-{indices}", partial(_max_forward, **common, indices=indices), exact=True))
             for indices in (True, "compact", "split", "all"):
                 # a window of three tied cells splits into thirds, which no format holds exactly
                 made = partial(_max_backward, **common, indices=indices)
@@ -225,9 +223,7 @@ def _lp_cases(backward: bool) -> list[Case]:
         for turn, dtype in enumerate(FLOATS):
             p = powers[(number + turn) % len(powers)]
             kind = ("normal", "ties")[(number + turn + FORMATS[2].index(fmt)) % 2]
-            made = partial(
-                _lp_call, spec=spec, dtype=dtype, data_format=fmt, kind=kind, p=p, backward=backward
-            )
+            made = partial(_lp_call, spec=spec, dtype=dtype, data_format=fmt, kind=kind, p=p, backward=backward)
             result.append(Case(f"{spec.label}-{fmt}-{np.dtype(dtype)}-{kind}-p {p}", made))
     return result
 

@@ -100,8 +100,7 @@ def subclass(a: np.ndarray) -> np.ndarray:
 
 #: Forms of an ndarray, and foreign objects that hold one.
 FORMS = {
-    f.__name__: f
-    for f in (fortran, negative, step, read_only, swapped, unaligned, broadcast, overlapping, subclass)
+    f.__name__: f for f in (fortran, negative, step, read_only, swapped, unaligned, broadcast, overlapping, subclass)
 }
 FOREIGN = {c.__name__: c for c in (ArrayMethod, ArrayInterface, DLPack)} | {"memoryview": memoryview}
 

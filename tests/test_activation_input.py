@@ -24,7 +24,7 @@ SPECIAL = {
     "hardswish": {NAN: NAN, INF: INF, -INF: NAN, 0.0: 0.0, 1e38: 1e38, -1e38: 0.0, 3.0: 3.0, -3.0: 0.0},
 }
 SLOPES = {
-    "relu": {NAN: 1.0, INF: 1.0, -INF: 0.0, 0.0: 0.0, -0.0: 0.0, 1e-42: 1.0},
+    "relu": {NAN: 1.0, INF: 1.0, -INF: 0.0, 0.0: 0.0, 1e-42: 1.0},
     "leaky_relu": {NAN: 0.01, INF: 1.0, -INF: 0.01, 0.0: 0.01},
     "sigmoid": {NAN: NAN, INF: 0.0, -INF: 0.0, 0.0: 0.25, 1e30: 0.0},
     "tanh": {NAN: NAN, INF: 0.0, -INF: 0.0, 0.0: 1.0, 1e30: 0.0},
@@ -188,13 +188,13 @@ def test_wrong_out(name: str) -> None:
 
 @pytest.mark.parametrize("slope", ["0.1", None, True, [0.1]])
 def test_slope_of_the_wrong_type(slope: Any) -> None:
-    with pytest.raises(TypeError, match="^leaky_relu: negative_slope must be a number"):
+    with pytest.raises(TypeError, match=r"^leaky_relu: negative_slope must be a number"):
         F.leaky_relu(np.ones(3), slope)
 
 
 @pytest.mark.parametrize("slope", [NAN, INF])
 def test_slope_not_finite(slope: float) -> None:
-    with pytest.raises(ValueError, match="^leaky_relu_backward: negative_slope must be finite"):
+    with pytest.raises(ValueError, match=r"^leaky_relu_backward: negative_slope must be finite"):
         F.leaky_relu_backward(np.ones(3), np.ones(3), slope)
 
 

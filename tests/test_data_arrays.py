@@ -46,9 +46,7 @@ def saved(path: Path, parts: dict[str, Any], compressed: bool = True) -> Path:
         ((3, 4, 5), "NHWC", (5, 3, 4)),
     ],
 )
-def test_axes(
-    shape: tuple[int, ...], data_format: str | None, expected: tuple[int, ...], tmp_path: Path
-) -> None:
+def test_axes(shape: tuple[int, ...], data_format: str | None, expected: tuple[int, ...], tmp_path: Path) -> None:
     parts = arrays(shape)
     found = data.load(saved(tmp_path / "set.npz", parts), data_format=data_format)
     assert found.input_shape == expected and found.name == "set" and found.classes == ("0", "1", "2")

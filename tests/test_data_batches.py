@@ -29,9 +29,7 @@ def collect(*args: Any, **kwargs: Any) -> list[tuple[Any, Any]]:
     seed=st.integers(0, 9),
 )
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_every_image_comes_once_with_its_label(
-    n: int, size: int, shuffle: bool, drop: bool, seed: int
-) -> None:
+def test_every_image_comes_once_with_its_label(n: int, size: int, shuffle: bool, drop: bool, seed: int) -> None:
     x, y = images(n, dtype=np.float32), np.arange(n)
     found = collect(x, y, size, shuffle=shuffle, drop_last=drop, rng=seed)
     lengths = [len(labels) for _, labels in found]

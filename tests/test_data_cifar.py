@@ -109,9 +109,7 @@ VERSIONS: dict[str, Callable[[], dict[str, bytes]]] = {
     "python10": python10,
     "python10 fortran": lambda: python10(fortran=True),
     **{
-        f"python10 protocol {protocol} {kind}": partial(
-            python10, batch3, protocol=protocol, as_bytes=kind == "bytes"
-        )
+        f"python10 protocol {protocol} {kind}": partial(python10, batch3, protocol=protocol, as_bytes=kind == "bytes")
         for protocol in (2, 3, 4)
         for kind in ("bytes", "str")
     },

@@ -118,9 +118,7 @@ def test_read_image_formats(tmp_path: Path) -> None:
 def test_read_image_modes(mode: str, tmp_path: Path) -> None:
     path = tmp_path / "a.tiff"
     if mode in ("I;16", "I"):
-        deep: Any = np.array(
-            [[0, 255, 256], [0x7FFF, 0x8000, 0xFFFF]], np.uint16 if mode == "I;16" else np.int32
-        )
+        deep: Any = np.array([[0, 255, 256], [0x7FFF, 0x8000, 0xFFFF]], np.uint16 if mode == "I;16" else np.int32)
         Image.fromarray(deep).save(path)
         np.testing.assert_array_equal(data.read_image(path, 1)[0], deep >> 8)
         np.testing.assert_array_equal(data.read_image(path, 3)[2], deep >> 8)

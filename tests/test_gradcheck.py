@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pycnn import functional as F
-from pycnn import models, nn
-from pycnn.gradcheck import gradcheck
+from pycnn import gradcheck, models, nn
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 4, 6, 5))

@@ -61,9 +61,7 @@ def test_case(name: str, case: Case) -> None:
     assert before == after, "the call changed its arguments"
     for place in IN_PLACE.get(name, ()):
         if args[place] is not None:
-            np.testing.assert_allclose(
-                fresh[place], twin_args[place], rtol=8 * np.finfo(args[place].dtype).eps
-            )
+            np.testing.assert_allclose(fresh[place], twin_args[place], rtol=8 * np.finfo(args[place].dtype).eps)
     for result in as_tuple(got):
         assert result is None or result.ndim == 0 or (result.flags.c_contiguous and result.flags.writeable)
     if outputs(name):
@@ -97,11 +95,7 @@ def few(name: str) -> list[Case]:
     return plain[:2] + plain[len(plain) // 2 : len(plain) // 2 + 2] + plain[-2:]
 
 
-MEMORY = [
-    pytest.param(name, form, id=f"{name}-{form}")
-    for name in CASES
-    for form in (*memory.FORMS, *memory.FOREIGN)
-]
+MEMORY = [pytest.param(name, form, id=f"{name}-{form}") for name in CASES for form in (*memory.FORMS, *memory.FOREIGN)]
 
 
 @pytest.mark.parametrize(("name", "form"), MEMORY)

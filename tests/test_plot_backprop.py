@@ -12,7 +12,7 @@ import pytest
 
 from pycnn import functional as F
 from pycnn import nn
-from pycnn import plot_backprop as draw
+from pycnn import plot as draw
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 

@@ -171,6 +171,4 @@ def bounds(name: str, args: Arrays, options: dict[str, Any], expected: Arrays, d
         return [None if m is None else sum_bound(dtype, t, m) for m, t in zip(magnitudes, terms, strict=True)]
     terms = np.sqrt(_element_terms(name, args, options))
     smallest = float(np.finfo(dtype).smallest_subnormal)
-    return [
-        ELEMENT * unit(dtype) * terms * scale + smallest for scale in _scales(name, args, options, expected)
-    ]
+    return [ELEMENT * unit(dtype) * terms * scale + smallest for scale in _scales(name, args, options, expected)]

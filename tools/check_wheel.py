@@ -20,7 +20,8 @@ def check(path: Path) -> list[str]:
         faults += [f"{wanted} is missing" for wanted in WANTED if not any(n.endswith(wanted) for n in names)]
         if not any(n.startswith("pycnn/kernels/_runtime.") and n.endswith((".so", ".pyd")) for n in names):
             faults.append("the compiled modules are missing")
-        faults += [f"{n} does not belong" for n in names if n.startswith(("tests/", "csrc/")) or n.endswith((".pyx", ".c"))]
+        strays = [n for n in names if n.startswith(("tests/", "csrc/")) or n.endswith((".pyx", ".c"))]
+        faults += [f"{name} does not belong" for name in strays]
         for name in names:
             if name.endswith(".so") and b".debug_info" in wheel.read(name):
                 faults.append(f"{name} has debug information")

@@ -71,8 +71,7 @@ def normalize(
     centre, scale = (np.asarray(value, kind).reshape(-1, 1, 1) for value in (mean, std))
     if len(centre) != x.shape[1] or len(scale) != x.shape[1]:
         raise ValueError(
-            f"normalize: mean and std must have {x.shape[1]} values, one a channel, "
-            f"got {len(centre)} and {len(scale)}"
+            f"normalize: mean and std must have {x.shape[1]} values, one a channel, got {len(centre)} and {len(scale)}"
         )
     if not (np.isfinite(centre).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError(f"normalize: mean must be finite and std finite and > 0, got {mean} and {std}")

@@ -27,9 +27,7 @@ _ARCHIVE_EXPANSION = 16
 class _Version:
     """Files of one version: training, test and class names, and how many label bytes a binary record has."""
 
-    def __init__(
-        self, train: tuple[str, ...], test: str, meta: str, names: str, labels: str, skip: int
-    ) -> None:
+    def __init__(self, train: tuple[str, ...], test: str, meta: str, names: str, labels: str, skip: int) -> None:
         self.train, self.test, self.meta = train, test, meta
         self.names, self.labels, self.skip = names, labels, skip
         self.count = 10 if labels == "labels" else 100
@@ -120,9 +118,7 @@ def _load(source: _Source, version: _Version, path: str) -> Dataset:
         return Dataset(x_train, y_train, x_test, y_test, classes, f"cifar-{version.count}")
 
 
-def _batch(
-    source: _Source, version: _Version, name: str
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _batch(source: _Source, version: _Version, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     with describing("load", source.where(name)):
         data = source.read(name)
         if not data:

@@ -24,9 +24,7 @@ Size = tuple[int, int]
 _Entry = tuple[Path, int]
 
 
-def read_image(
-    path: str | os.PathLike[str], channels: int, size: Size | None = None
-) -> npt.NDArray[np.uint8]:
+def read_image(path: str | os.PathLike[str], channels: int, size: Size | None = None) -> npt.NDArray[np.uint8]:
     """Read one image as a network wants it.
 
     Parameters

@@ -150,11 +150,7 @@ class _Machine:
     def _update(self, values: list[Any]) -> None:
         target = self.stack[-1]
         keys = values[::2]
-        if (
-            not isinstance(target, dict)
-            or len(values) % 2
-            or not all(isinstance(k, (str, bytes)) for k in keys)
-        ):
+        if not isinstance(target, dict) or len(values) % 2 or not all(isinstance(k, (str, bytes)) for k in keys):
             raise ValueError("it sets items of something that is not a dictionary by text")
         target.update(zip(keys, values[1::2], strict=True))
 

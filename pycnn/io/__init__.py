@@ -43,9 +43,7 @@ class _TakesStateDict(Protocol):
     def load_state_dict(self, state: dict[str, npt.NDArray[Any]], /) -> Any: ...
 
 
-def save(
-    model: _HasStateDict | Mapping[str, Any], path: Path, metadata: Mapping[str, str] | None = None
-) -> None:
+def save(model: _HasStateDict | Mapping[str, Any], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write the arrays of a model, or of a mapping, to one file.
 
     The file is complete or untouched at every moment (see `atomic_write`). Equal arrays and metadata give

@@ -14,12 +14,12 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t vl, mr, nr
         gemm_fn_f32 packed[8][3]
         gemm_fn_f32 rows[8][3]
-        void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
-                         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*pack_panel)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Piece*,
-                           Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
-                              Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        void (*pack_panel)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
+                           Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                              Py_ssize_t) noexcept nogil
         void (*store_run)(float*, const float*, Py_ssize_t, Py_ssize_t, float) noexcept nogil
         void (*weigh_line)(float*, const float*, const Py_ssize_t*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            float) noexcept nogil
@@ -31,12 +31,12 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t vl, mr, nr
         gemm_fn_f64 packed[8][3]
         gemm_fn_f64 rows[8][3]
-        void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
-                         Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*pack_panel)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Piece*,
-                           Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
-                              Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        void (*pack_panel)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
+                           Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                              Py_ssize_t) noexcept nogil
         void (*store_run)(double*, const double*, Py_ssize_t, Py_ssize_t, double) noexcept nogil
         void (*weigh_line)(double*, const double*, const Py_ssize_t*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            double) noexcept nogil
@@ -53,8 +53,8 @@ cdef extern from "tiles.h" nogil:
                          Py_ssize_t) noexcept nogil
         void (*mean_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                           const float*, float) noexcept nogil
-        void (*share_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                           Py_ssize_t) noexcept nogil
+        void (*share_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*select_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const unsigned char**, Py_ssize_t,
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*bin_planes)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -78,16 +78,16 @@ cdef extern from "tiles.h" nogil:
                       Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*sum_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
-        void (*mean_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                          const double*, double) noexcept nogil
-        void (*share_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                           Py_ssize_t) noexcept nogil
+        void (*mean_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                          Py_ssize_t, const double*, double) noexcept nogil
+        void (*share_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*select_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const unsigned char**, Py_ssize_t,
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*bin_planes)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                           double) noexcept nogil
-        void (*bin_row)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const Py_ssize_t*,
-                        Py_ssize_t) noexcept nogil
+        void (*bin_planes)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t, double) noexcept nogil
+        void (*bin_row)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*,
+                        const Py_ssize_t*, Py_ssize_t) noexcept nogil
         void (*bin_lanes)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                           double) noexcept nogil
         void (*max_values)(double*, Py_ssize_t, const double**, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -100,7 +100,8 @@ cdef extern from "tiles.h" nogil:
 
     # One struct for both number types: a void* is an array of the table's type. See vector_table.inc.h.
     ctypedef void (*unary_fn "pycnn_unary_fn")(void* y, const void* x, Py_ssize_t n, double a) noexcept nogil
-    ctypedef void (*slope_fn "pycnn_slope_fn")(void* dx, const void* dy, const void* x, Py_ssize_t n, double a) noexcept nogil
+    ctypedef void (*slope_fn "pycnn_slope_fn")(void* dx, const void* dy, const void* x, Py_ssize_t n,
+                                               double a) noexcept nogil
 
     ctypedef struct response "pycnn_response":
         Py_ssize_t channels, step, site_step, width, before, after
@@ -122,8 +123,8 @@ cdef extern from "tiles.h" nogil:
         double (*square_error_sum)(const void*, const void*, Py_ssize_t) noexcept nogil
         void (*square_error_backward)(void*, const void*, const void*, const void*, Py_ssize_t, double) noexcept nogil
         void (*logit_error)(void*, const void*, const void*, const void*, const void*, Py_ssize_t) noexcept nogil
-        void (*logit_error_backward)(void*, const void*, const void*, const void*, const void*, const void*,
-                                     Py_ssize_t, double) noexcept nogil
+        void (*logit_error_backward)(void*, const void*, const void*, const void*, const void*, const void*, Py_ssize_t,
+                                     double) noexcept nogil
         double (*sum)(const void*, Py_ssize_t) noexcept nogil
         void (*moments)(double*, const void*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double) noexcept nogil
         void (*moments_columns)(double*, double*, const void*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,

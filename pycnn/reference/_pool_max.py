@@ -29,7 +29,7 @@ def _winners(image: Array, windows: Windows) -> tuple[Array, Array, Array]:
     shape = image.shape[:2] + windows.counts
     best = np.zeros(shape, dtype=image.dtype)
     place, offset = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.uint8)
-    found = np.zeros(shape, dtype=bool)
+    found = np.zeros(windows.counts, dtype=bool)
     for number, tap in enumerate(windows.taps()):
         value = padded[windows.cells(tap)]
         better = ~found | (value > best) | (np.isnan(value) & ~np.isnan(best))
@@ -37,7 +37,7 @@ def _winners(image: Array, windows: Windows) -> tuple[Array, Array, Array]:
         best[wins] = value[wins]
         place[wins] = np.broadcast_to(windows.plane_index(tap), shape)[wins]
         offset[wins] = number % 256
-        found |= wins
+        found |= windows.is_real(tap)
     if not found.all():
         raise ValueError("a window lies in the padding only: there is no largest cell")
     return best, place, offset

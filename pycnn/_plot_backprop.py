@@ -87,7 +87,7 @@ def draw_batch_norm(x: Any, grad_output: Any, weight: float = 1.0) -> "Figure":
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_batch_norm
+    >>> from pycnn.plot import draw_batch_norm
     >>> figure = draw_batch_norm([1, 3, 4, 5, 7], [0, 3, 2, 1, 4], 2.0)
     """
     values, dy = (np.asarray(v, dtype=np.float64).reshape(-1, 1) for v in (x, grad_output))
@@ -170,7 +170,7 @@ def draw_linear(x: Any, weight: Any, grad_output: Any, bias: Any = None) -> "Fig
 
     Examples
     --------
-    >>> from pycnn.plot_backprop import draw_linear
+    >>> from pycnn.plot import draw_linear
     >>> figure = draw_linear([4, 2], [[0.5, 1], [1, -1], [0.5, 0.5]], [2, 3, 6])
     """
     w = as_matrix("draw_linear", "weight", weight)

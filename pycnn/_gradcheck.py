@@ -140,8 +140,7 @@ def gradcheck(
     Examples
     --------
     >>> import numpy as np
-    >>> from pycnn import nn, functional as F
-    >>> from pycnn.gradcheck import gradcheck
+    >>> from pycnn import functional as F, gradcheck, nn
     >>> rng = np.random.default_rng(0)
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=rng), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3, rng=rng))
     >>> report = gradcheck(net, rng.normal(size=(2, 1, 6, 6)))
