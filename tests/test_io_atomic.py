@@ -152,6 +152,7 @@ def test_missing_and_wrong_directories(tmp_path: Path) -> None:
 UNPRIVILEGED = """
 import os, sys
 import numpy as np
+import numpy.ma  # imported on first use, which below could be refused: the package may lie in a private folder
 from pycnn import data, io
 folder = sys.argv[1]
 path = os.path.join(folder, "m.npz")
