@@ -251,7 +251,6 @@ static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     NAME(dot_line),
     NAME(dot_rows),
 };
-#undef BLOCK
 #undef GEMM_CELLS
 #undef GEMM_CELLS_ALL
 #undef MR

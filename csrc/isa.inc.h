@@ -31,6 +31,7 @@
 #include "simd.inc.h"
 #include "lanes.inc.h"
 #include "gemm.inc.h"
+#include "winograd.inc.h"
 #include "pool.inc.h"
 #include "vector.inc.h"
 #include "undef.inc.h"
@@ -44,6 +45,7 @@
 #include "simd.inc.h"
 #include "lanes.inc.h"
 #include "gemm.inc.h"
+#include "winograd.inc.h"
 #include "pool.inc.h"
 #include "vector.inc.h"
 #include "undef.inc.h"
@@ -57,6 +59,7 @@
 #define TILES(isa) TILES_(isa)
 extern const pycnn_tiles TILES(ISA_NAME);
 const pycnn_tiles TILES(ISA_NAME) = {
-    TABLE(f32, ISA_NAME, gemm),   TABLE(f64, ISA_NAME, gemm), TABLE(f32, ISA_NAME, pool),
-    TABLE(f64, ISA_NAME, pool),   TABLE(f32, ISA_NAME, vector), TABLE(f64, ISA_NAME, vector),
+    TABLE(f32, ISA_NAME, gemm),   TABLE(f64, ISA_NAME, gemm),   TABLE(f32, ISA_NAME, winograd),
+    TABLE(f64, ISA_NAME, winograd), TABLE(f32, ISA_NAME, pool), TABLE(f64, ISA_NAME, pool),
+    TABLE(f32, ISA_NAME, vector), TABLE(f64, ISA_NAME, vector),
 };

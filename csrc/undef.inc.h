@@ -29,3 +29,4 @@
 #undef vload_part
 #undef vstore_part
 #undef LANE_BITS
+#undef BLOCK

@@ -8,7 +8,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pycnn import functional
-from pycnn._config import config, empty_cache, get_include, get_num_threads, set_num_threads, show_config, threads
+from pycnn._config import (
+    config,
+    empty_cache,
+    get_include,
+    get_num_threads,
+    set_exact,
+    set_num_threads,
+    show_config,
+    threads,
+)
 
 if TYPE_CHECKING:
     from pycnn import data, estimator, io, models, nn, optim, plot, reference, train
@@ -31,6 +40,7 @@ __all__ = [
     "optim",
     "plot",
     "reference",
+    "set_exact",
     "set_num_threads",
     "show_config",
     "threads",

@@ -258,3 +258,10 @@ def test_every_failing_allocation_is_a_clean_memory_error(call):
     again = call(x, w)
     for a, b in zip(again, expected):
         np.testing.assert_array_equal(a, b)
+
+
+def test_exact_from_the_environment():
+    code = "import pycnn; print(pycnn.config()['exact'])"
+    assert python(code, PYCNN_EXACT="1").stdout == "True\n"
+    assert python(code, PYCNN_EXACT="").stdout == "False\n"
+    assert "PYCNN_EXACT: must be 0 or 1, got 'yes'" in python(code, PYCNN_EXACT="yes").stderr

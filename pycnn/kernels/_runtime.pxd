@@ -44,6 +44,32 @@ cdef extern from "tiles.h" nogil:
                          const double*, Py_ssize_t) noexcept nogil
         void (*dot_rows)(Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const double*, double*) noexcept nogil
 
+    ctypedef struct winograd_f32 "pycnn_winograd_f32":
+        Py_ssize_t vl
+        void (*to_lanes)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*from_lanes)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*input[2])(float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        int (*output[2])(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*,
+                         Py_ssize_t) noexcept nogil
+        void (*weights[2])(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, int) noexcept nogil
+        void (*delta[2])(float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        int (*gradient[2])(float*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
+
+    ctypedef struct winograd_f64 "pycnn_winograd_f64":
+        Py_ssize_t vl
+        void (*to_lanes)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*from_lanes)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*input[2])(double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*, Py_ssize_t, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        int (*output[2])(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*,
+                         Py_ssize_t) noexcept nogil
+        void (*weights[2])(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, int) noexcept nogil
+        void (*delta[2])(double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*, Py_ssize_t,
+                         Py_ssize_t) noexcept nogil
+        int (*gradient[2])(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
+
     ctypedef struct pool_f32 "pycnn_pool_f32":
         void (*split)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                       Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float) noexcept nogil
@@ -151,6 +177,8 @@ cdef extern from "tiles.h" nogil:
     ctypedef struct tile_tables "pycnn_tiles":
         const gemm_f32* gemm_f32
         const gemm_f64* gemm_f64
+        const winograd_f32* winograd_f32
+        const winograd_f64* winograd_f64
         const pool_f32* pool_f32
         const pool_f64* pool_f64
         const vector_table* vector_f32
@@ -172,3 +200,6 @@ cdef void parallel_work(chunk_fn fn, void* context, Py_ssize_t n_chunks, double 
 # Recycled 64-byte-aligned memory; NULL when there is none.
 cdef void* allocate(size_t bytes) noexcept nogil
 cdef void release(void* memory) noexcept nogil
+
+# How 3x3 convolutions are computed: -1 by the cost rule, 0 directly, 2 or 4 by Winograd's tiles of that size.
+cdef Py_ssize_t algorithm() noexcept nogil

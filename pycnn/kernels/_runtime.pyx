@@ -65,7 +65,33 @@ cdef void release(void* memory) noexcept nogil:
     pycnn_free(memory)
 
 
+cdef Py_ssize_t _algorithm = -1
+cdef bint _exact = False
+
+
+cdef Py_ssize_t algorithm() noexcept nogil:
+    return 0 if _exact else _algorithm
+
+
 MAX_THREADS = PYCNN_MAX_THREADS
+ALGORITHMS = {"": -1, "direct": 0, "winograd2": 2, "winograd4": 4}
+
+
+def set_algorithm(name: str = "") -> None:
+    """Compute every 3x3 convolution that allows it by the named algorithm; "" leaves the choice to the cost rule."""
+    global _algorithm
+    _algorithm = ALGORITHMS[name]
+
+
+def set_exact(on: bool) -> None:
+    """Use no fast algorithm that rounds differently from the plain sum."""
+    global _exact
+    _exact = on
+
+
+def exact() -> bool:
+    """Whether fast algorithms are off."""
+    return _exact
 
 
 def available_isas() -> list:

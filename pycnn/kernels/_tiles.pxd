@@ -92,3 +92,64 @@ cdef inline void dot_rows(Py_ssize_t length, const floating* a, Py_ssize_t a_ste
         tiles().gemm_f32.dot_rows(length, a, a_step, rows, b, c)
     else:
         tiles().gemm_f64.dot_rows(length, a, a_step, rows, b, c)
+
+
+cdef inline void to_lanes(floating* lines, const floating* src, Py_ssize_t channel_step, Py_ssize_t pixel_step,
+                          Py_ssize_t pixels, Py_ssize_t channels) noexcept nogil:
+    if floating is float:
+        tiles().winograd_f32.to_lanes(lines, src, channel_step, pixel_step, pixels, channels)
+    else:
+        tiles().winograd_f64.to_lanes(lines, src, channel_step, pixel_step, pixels, channels)
+
+
+cdef inline void from_lanes(floating* dst, const floating* lines, Py_ssize_t channel_step, Py_ssize_t pixel_step,
+                            Py_ssize_t pixels, Py_ssize_t channels) noexcept nogil:
+    if floating is float:
+        tiles().winograd_f32.from_lanes(dst, lines, channel_step, pixel_step, pixels, channels)
+    else:
+        tiles().winograd_f64.from_lanes(dst, lines, channel_step, pixel_step, pixels, channels)
+
+
+# Winograd's transforms for tiles of m x m, m = 2 or 4.
+
+cdef inline void winograd_input(Py_ssize_t m, floating* v, Py_ssize_t xi_step, Py_ssize_t tile_step, Py_ssize_t count,
+                                floating* space, const floating* lines, Py_ssize_t pitch, Py_ssize_t cols,
+                                Py_ssize_t left) noexcept nogil:
+    if floating is float:
+        tiles().winograd_f32.input[m == 4](v, xi_step, tile_step, count, space, lines, pitch, cols, left)
+    else:
+        tiles().winograd_f64.input[m == 4](v, xi_step, tile_step, count, space, lines, pitch, cols, left)
+
+
+cdef inline bint winograd_output(Py_ssize_t m, floating* lines, Py_ssize_t pitch, const floating* s,
+                                 Py_ssize_t xi_step, Py_ssize_t tile_step, Py_ssize_t count, const floating* bias,
+                                 Py_ssize_t used) noexcept nogil:
+    if floating is float:
+        return tiles().winograd_f32.output[m == 4](lines, pitch, s, xi_step, tile_step, count, bias, used)
+    else:
+        return tiles().winograd_f64.output[m == 4](lines, pitch, s, xi_step, tile_step, count, bias, used)
+
+
+cdef inline void winograd_weights(Py_ssize_t m, floating* u, Py_ssize_t xi_step, Py_ssize_t u_step,
+                                  const floating* lines, Py_ssize_t channels, bint turned) noexcept nogil:
+    if floating is float:
+        tiles().winograd_f32.weights[m == 4](u, xi_step, u_step, lines, channels, turned)
+    else:
+        tiles().winograd_f64.weights[m == 4](u, xi_step, u_step, lines, channels, turned)
+
+
+cdef inline void winograd_delta(Py_ssize_t m, floating* p, Py_ssize_t xi_step, Py_ssize_t tile_step, Py_ssize_t count,
+                                floating* space, const floating* lines, Py_ssize_t pitch,
+                                Py_ssize_t cols) noexcept nogil:
+    if floating is float:
+        tiles().winograd_f32.delta[m == 4](p, xi_step, tile_step, count, space, lines, pitch, cols)
+    else:
+        tiles().winograd_f64.delta[m == 4](p, xi_step, tile_step, count, space, lines, pitch, cols)
+
+
+cdef inline bint winograd_gradient(Py_ssize_t m, floating* lines, const floating* s, Py_ssize_t xi_step,
+                                   Py_ssize_t used) noexcept nogil:
+    if floating is float:
+        return tiles().winograd_f32.gradient[m == 4](lines, s, xi_step, used)
+    else:
+        return tiles().winograd_f64.gradient[m == 4](lines, s, xi_step, used)

@@ -15,10 +15,12 @@
 from cython cimport floating
 from libc.string cimport memset
 
+from pycnn.kernels._geometry cimport Geometry, read_geometry
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
+from pycnn.kernels.conv_winograd cimport BACKWARD_INPUT, FORWARD, winograd_run, winograd_tile
 from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows, transpose_run
 
 cdef enum:
@@ -233,40 +235,6 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-cdef void _geometry(const Py_ssize_t* shape, const Py_ssize_t* byte_steps, Py_ssize_t itemsize,
-                    Py_ssize_t* out_shape, Py_ssize_t* out_steps) noexcept nogil:
-    cdef Py_ssize_t a
-    for a in range(5):
-        out_shape[a] = shape[a]
-        out_steps[a] = byte_steps[a] // itemsize
-
-
-ctypedef struct Geometry:
-    Py_ssize_t x_shape[5]
-    Py_ssize_t x_steps[5]
-    Py_ssize_t y_shape[5]
-    Py_ssize_t y_steps[5]
-    Py_ssize_t kernel[3]
-    Py_ssize_t stride[3]
-    Py_ssize_t pad[3]
-    Py_ssize_t dilation[3]
-    Py_ssize_t groups
-
-
-cdef int _fill(Geometry* q, const floating[:, :, :, :, :] x, const floating[:, :, :, :, ::1] w,
-               const floating[:, :, :, :, :] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups) except -1:
-    cdef Py_ssize_t a
-    _geometry(x.shape, x.strides, sizeof(floating), q.x_shape, q.x_steps)
-    _geometry(y.shape, y.strides, sizeof(floating), q.y_shape, q.y_steps)
-    for a in range(3):
-        q.kernel[a] = w.shape[a + 2]
-        q.stride[a] = stride[a]
-        q.pad[a] = pad[a]
-        q.dilation[a] = dilation[a]
-    q.groups = groups
-    return 0
-
-
 def conv_forward(const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
                  const floating[:, :, :, :, ::1] w,    # IN  (F, C/groups, KD, KH, KW)
                  const floating[::1] bias,             # IN  (F,) or None
@@ -275,19 +243,25 @@ def conv_forward(const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
     """Write the convolution of x with w, plus bias, to y. stride, pad (before) and dilation: three ints."""
     cdef Geometry q
     cdef Job job
-    cdef bint ok
-    _fill(&q, x, w, y, stride, pad, dilation, groups)
+    cdef Py_ssize_t m
+    cdef int done = -1
+    read_geometry(&q, x, w, y, stride, pad, dilation, groups)
     job.src = &x[0, 0, 0, 0, 0]
     job.w = &w[0, 0, 0, 0, 0]
     job.bias = NULL if bias is None else &bias[0]
     job.dst = &y[0, 0, 0, 0, 0]
     with nogil:
-        ok = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
-                             q.dilation, groups)
-        if ok:
-            ok = _run(<floating*> NULL, &job)
-        free_patches(&job.patches)
-    if not ok:
+        m = winograd_tile(&q, FORWARD)
+        if m:
+            done = winograd_run(&q, m, False, <const floating*> job.src, <const floating*> job.w,
+                                <const floating*> job.bias, <floating*> job.dst)
+        if done < 0:
+            done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
+                                   q.dilation, groups)
+            if done:
+                done = _run(<floating*> NULL, &job)
+            free_patches(&job.patches)
+    if not done:
         raise MemoryError("conv_forward: no memory for the workspace")
 
 
@@ -319,14 +293,20 @@ def conv_backward_input(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, O
     """Write the gradient of a convolution for its input (plus bias) to dx."""
     cdef Geometry q
     cdef Job job
-    cdef bint ok
-    _fill(&q, dx, w, dy, stride, pad, dilation, groups)
+    cdef Py_ssize_t m
+    cdef int done = -1
+    read_geometry(&q, dx, w, dy, stride, pad, dilation, groups)
     job.src = &dy[0, 0, 0, 0, 0]
     job.w = &w[0, 0, 0, 0, 0]
     job.bias = NULL if bias is None else &bias[0]
     job.dst = &dx[0, 0, 0, 0, 0]
     job.patches.taps.offset = NULL
     with nogil:
-        ok = _backward_phases(<floating*> NULL, &job, &q)
-    if not ok:
+        m = winograd_tile(&q, BACKWARD_INPUT)
+        if m:
+            done = winograd_run(&q, m, True, <const floating*> job.src, <const floating*> job.w,
+                                <const floating*> job.bias, <floating*> job.dst)
+        if done < 0:
+            done = _backward_phases(<floating*> NULL, &job, &q)
+    if not done:
         raise MemoryError("conv_backward_input: no memory for the workspace")

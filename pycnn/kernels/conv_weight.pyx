@@ -15,9 +15,12 @@
 from cython cimport floating
 from libc.string cimport memset
 
+from pycnn.kernels._geometry cimport Geometry, read_geometry
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
+from pycnn.kernels.conv_winograd cimport BACKWARD_WEIGHT, winograd_tile
+from pycnn.kernels.conv_winograd_weight cimport winograd_weight_run
 
 cdef enum:
     BLOCK_PIXELS = 384
@@ -316,32 +319,27 @@ def conv_backward_weight(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, 
                          floating[:, :, :, :, ::1] dw,         # OUT (F, C/groups, KD, KH, KW)
                          tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
     """Write the gradient of a convolution for its weight to dw. stride, pad (before) and dilation: three ints."""
+    cdef Geometry q
     cdef Job job
-    cdef Py_ssize_t a
-    cdef Py_ssize_t[5] x_shape, x_steps, y_shape, y_steps
-    cdef Py_ssize_t[3] kernel, stride_, pad_, dilation_
-    cdef bint ok
-    for a in range(5):
-        x_shape[a] = x.shape[a]
-        x_steps[a] = x.strides[a] // <Py_ssize_t> sizeof(floating)
-        y_shape[a] = dy.shape[a]
-        y_steps[a] = dy.strides[a] // <Py_ssize_t> sizeof(floating)
-    for a in range(3):
-        kernel[a] = dw.shape[a + 2]
-        stride_[a] = stride[a]
-        pad_[a] = pad[a]
-        dilation_[a] = dilation[a]
+    cdef Py_ssize_t m
+    cdef int done = -1
+    read_geometry(&q, x, dw, dy, stride, pad, dilation, groups)
     if dw.shape[0] * dw.shape[1] == 0:
         return
     job.x = &x[0, 0, 0, 0, 0]
     job.dy = &dy[0, 0, 0, 0, 0]
     job.dw = &dw[0, 0, 0, 0, 0]
     with nogil:
-        ok = forward_patches(&job.patches, x_shape, x_steps, y_shape, y_steps, kernel, stride_, pad_, dilation_, groups)
-        if ok:
-            ok = _run(<floating*> NULL, &job)
-        free_patches(&job.patches)
-    if not ok:
+        m = winograd_tile(&q, BACKWARD_WEIGHT)
+        if m:
+            done = winograd_weight_run(&q, m, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+        if done < 0:
+            done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
+                                   q.dilation, groups)
+            if done:
+                done = _run(<floating*> NULL, &job)
+            free_patches(&job.patches)
+    if not done:
         raise MemoryError("conv_backward_weight: no memory for the workspace")
 
 

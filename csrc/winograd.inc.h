@@ -1,0 +1,286 @@
+/* The transforms of Winograd's convolution, one instruction set, one number type. Lanes are channels or filters.
+ *
+ * A tile of m x m outputs of a 3x3 convolution is   Y = A' [ (G g G') * (B' d B) ] A   with * point by point, d the
+ * (m + 2) x (m + 2) inputs and g the weights: (m + 2)^2 products instead of 9 m^2. One-dimensional matrices from the
+ * points p = 0, +-a, +-b and infinity: A' evaluates at powers of p, row p of G is (1, p, p^2) / N_p, row p of B' holds
+ * the coefficients of M_p(x) = prod (x - q) over the other points q, and N_p = M_p(p). m = 2: +-1. m = 4: a = sqrt(1/2),
+ * b = sqrt(2), whose rounding error is half that of 1 and 2.
+ *
+ * The gradient of the weights is the same with y as a filter of m x m taps and nine outputs: H is G with m columns, C'
+ * is A' with three rows.
+ *
+ * Sources: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray, CVPR 2016 (arXiv 1509.09308);
+ * Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution" (arXiv 1803.10986). */
+
+#define ROOT2 ((REAL)1.4142135623730950488)
+
+/* B' d, m + 2 -> m + 2 */
+ALWAYS_INLINE void NAME(wino_input_1d)(const int m, const vec *d, vec *o) {
+    if (m == 2) {
+        o[0] = vsub(d[0], d[2]);
+        o[1] = vadd(d[1], d[2]);
+        o[2] = vsub(d[2], d[1]);
+        o[3] = vsub(d[3], d[1]);
+        return;
+    }
+    const vec minus2 = vset(-2), half = vset((REAL)-0.5), mid = vset((REAL)-2.5);
+    const vec odd_a = vfma(minus2, d[1], d[3]), even_a = vfma(minus2, d[2], d[4]);
+    const vec odd_b = vfma(half, d[1], d[3]), even_b = vfma(half, d[2], d[4]);
+    o[0] = vfma(mid, d[2], vadd(d[0], d[4]));
+    o[1] = vfma(vset(ROOT2 / 2), odd_a, even_a);
+    o[2] = vfma(vset(-ROOT2 / 2), odd_a, even_a);
+    o[3] = vfma(vset(ROOT2), odd_b, even_b);
+    o[4] = vfma(vset(-ROOT2), odd_b, even_b);
+    o[5] = vfma(mid, d[3], vadd(d[1], d[5]));
+}
+
+/* The first `rows` rows of A' s, m + 2 -> rows; infinity counts in the last one: rows = m, or 3 for C'. */
+ALWAYS_INLINE void NAME(wino_output_1d)(const int m, const int rows, const vec *s, vec *o) {
+    const vec sum1 = vadd(s[1], s[2]), dif1 = vsub(s[1], s[2]);
+    if (m == 2) {
+        o[0] = vadd(s[0], sum1);
+        o[1] = rows == 2 ? vadd(dif1, s[3]) : dif1;
+        if (rows == 3) o[2] = vadd(sum1, s[3]);
+        return;
+    }
+    const vec sum2 = vadd(s[3], s[4]), dif2 = vsub(s[3], s[4]);
+    o[0] = vadd(s[0], vadd(sum1, sum2));
+    o[1] = vfma(vset(ROOT2), dif2, vmul(vset(ROOT2 / 2), dif1));
+    o[2] = vfma(vset(2), sum2, vmul(vset((REAL)0.5), sum1));
+    if (rows == 3)
+        o[2] = vadd(o[2], s[5]);
+    else
+        o[3] = vfma(vset(2 * ROOT2), dif2, vfma(vset(ROOT2 / 4), dif1, s[5]));
+}
+
+/* G g with `taps` columns: 3 for the weights, m for H. */
+ALWAYS_INLINE void NAME(wino_filter_1d)(const int m, const int taps, const vec *g, vec *o) {
+    if (m == 2) {
+        const vec half = vset((REAL)0.5);
+        const vec even = vmul(half, taps == 3 ? vadd(g[0], g[2]) : g[0]), odd = vmul(half, g[1]);
+        o[0] = g[0];
+        o[1] = vadd(even, odd);
+        o[2] = vsub(even, odd);
+        o[3] = g[taps - 1];
+        return;
+    }
+    const REAL na = (REAL)(-2.0 / 3.0), nb = (REAL)(1.0 / 6.0);
+    const vec odd_a = taps == 4 ? vfma(vset((REAL)0.5), g[3], g[1]) : g[1];
+    const vec odd_b = taps == 4 ? vfma(vset(2), g[3], g[1]) : g[1];
+    const vec even_a = vmul(vset(na), vfma(vset((REAL)0.5), g[2], g[0]));
+    const vec even_b = vmul(vset(nb), vfma(vset(2), g[2], g[0]));
+    o[0] = g[0];
+    o[1] = vfma(vset(na * ROOT2 / 2), odd_a, even_a);
+    o[2] = vfma(vset(-na * ROOT2 / 2), odd_a, even_a);
+    o[3] = vfma(vset(nb * ROOT2), odd_b, even_b);
+    o[4] = vfma(vset(-nb * ROOT2), odd_b, even_b);
+    o[5] = g[taps - 1];
+}
+
+/* ---- between planes and lanes */
+
+static void NAME(to_lanes)(REAL *RESTRICT lines, const REAL *RESTRICT src, ptrdiff_t channel_step, ptrdiff_t pixel_step,
+                           ptrdiff_t pixels, ptrdiff_t channels) {
+    if (channel_step == 1) {
+        for (ptrdiff_t p = 0; p < pixels; p++, src += pixel_step, lines += VL)
+            vstore(lines, channels == VL ? vload(src) : NAME(load_part)(src, 0, channels));
+        return;
+    }
+    ptrdiff_t c = 0;
+    if (pixel_step == 1 && pixels >= BLOCK)
+        for (; c + BLOCK <= channels; c += BLOCK) {
+            const REAL *plane = src + c * channel_step;
+            for (ptrdiff_t p = 0; p + BLOCK <= pixels; p += BLOCK)
+                NAME(transpose_block)(lines + p * VL + c, VL, plane + p, channel_step);
+            if (pixels % BLOCK) /* the last block overlaps the one before */
+                NAME(transpose_block)(lines + (pixels - BLOCK) * VL + c, VL, plane + pixels - BLOCK, channel_step);
+        }
+    for (; c < channels; c++)
+        for (ptrdiff_t p = 0; p < pixels; p++) lines[p * VL + c] = src[c * channel_step + p * pixel_step];
+}
+
+static void NAME(from_lanes)(REAL *RESTRICT dst, const REAL *RESTRICT lines, ptrdiff_t channel_step,
+                             ptrdiff_t pixel_step, ptrdiff_t pixels, ptrdiff_t channels) {
+    if (channel_step == 1) {
+        for (ptrdiff_t p = 0; p < pixels; p++, dst += pixel_step, lines += VL) {
+            if (channels == VL)
+                vstore(dst, vload(lines));
+            else
+                memcpy(dst, lines, (size_t)channels * sizeof(REAL));
+        }
+        return;
+    }
+    ptrdiff_t c = 0;
+    if (pixel_step == 1 && pixels >= BLOCK)
+        for (; c + BLOCK <= channels; c += BLOCK) {
+            REAL *plane = dst + c * channel_step;
+            for (ptrdiff_t p = 0; p + BLOCK <= pixels; p += BLOCK)
+                NAME(transpose_block)(plane + p, channel_step, lines + p * VL + c, VL);
+            if (pixels % BLOCK)
+                NAME(transpose_block)(plane + pixels - BLOCK, channel_step, lines + (pixels - BLOCK) * VL + c, VL);
+        }
+    for (; c < channels; c++)
+        for (ptrdiff_t p = 0; p < pixels; p++) dst[c * channel_step + p * pixel_step] = lines[p * VL + c];
+}
+
+/* ---- two-dimensional transforms; m is a constant at every call, so the loops over points unroll */
+
+ALWAYS_INLINE void NAME(wino_zero_columns)(const int rows, REAL *space, ptrdiff_t width, ptrdiff_t from, ptrdiff_t to) {
+    for (int i = 0; i < rows; i++)
+        for (ptrdiff_t col = from; col < to; col++) vstore(space + (i * width + col) * VL, vzero());
+}
+
+ALWAYS_INLINE void NAME(wino_input)(const int m, REAL *RESTRICT v, ptrdiff_t xi_step, ptrdiff_t tile_step,
+                                    ptrdiff_t tiles, REAL *RESTRICT space, const REAL *RESTRICT lines, ptrdiff_t pitch,
+                                    ptrdiff_t cols, ptrdiff_t left) {
+    const int n = m + 2;
+    const ptrdiff_t width = m * tiles + 2;
+    vec d[6], o[6];
+    NAME(wino_zero_columns)(n, space, width, 0, left);
+    NAME(wino_zero_columns)(n, space, width, left + cols, width);
+    for (ptrdiff_t col = 0; col < cols; col++) {
+        for (int i = 0; i < n; i++) d[i] = vload(lines + (i * pitch + col) * VL);
+        NAME(wino_input_1d)(m, d, o);
+        for (int i = 0; i < n; i++) vstore(space + (i * width + left + col) * VL, o[i]);
+    }
+    for (int i = 0; i < n; i++) {
+        const REAL *RESTRICT line = space + i * width * VL;
+        REAL *RESTRICT out = v + i * n * xi_step;
+        for (ptrdiff_t t = 0; t < tiles; t++, line += m * VL, out += tile_step) {
+            for (int j = 0; j < n; j++) d[j] = vload(line + j * VL);
+            NAME(wino_input_1d)(m, d, o);
+            for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
+        }
+    }
+}
+
+/* Whether the lanes of `zeros`, products with 0, are all 0: a NaN comes from a value that is not finite. */
+ALWAYS_INLINE int NAME(wino_finite)(vec zeros, ptrdiff_t lanes) {
+    REAL lane[VL], sum = 0;
+    vstore(lane, zeros);
+    for (ptrdiff_t i = 0; i < lanes; i++) sum += lane[i];
+    return sum == 0;
+}
+
+ALWAYS_INLINE int NAME(wino_output)(const int m, REAL *RESTRICT lines, ptrdiff_t pitch, const REAL *RESTRICT s,
+                                     ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles,
+                                     const REAL *RESTRICT bias, ptrdiff_t lanes) {
+    const int n = m + 2;
+    const vec b = vload(bias);
+    vec zeros = vzero();
+    for (ptrdiff_t t = tiles - 1; t >= 0; t--) {
+        const REAL *RESTRICT tile = s + t * tile_step;
+        REAL *RESTRICT out = lines + m * t * VL;
+        vec half[4][6], d[6], o[4];
+        for (int j = 0; j < n; j++) {
+            for (int i = 0; i < n; i++) d[i] = vload(tile + (i * n + j) * xi_step);
+            NAME(wino_output_1d)(m, m, d, o);
+            for (int i = 0; i < m; i++) half[i][j] = o[i];
+        }
+        for (int i = 0; i < m; i++) {
+            NAME(wino_output_1d)(m, m, half[i], o);
+            for (int j = 0; j < m; j++) {
+                o[j] = vadd(o[j], b);
+                zeros = vfma(o[j], vzero(), zeros);
+                vstore(out + (i * pitch + j) * VL, o[j]);
+            }
+        }
+    }
+    return NAME(wino_finite)(zeros, lanes);
+}
+
+ALWAYS_INLINE void NAME(wino_weights)(const int m, REAL *RESTRICT u, ptrdiff_t xi_step, ptrdiff_t u_step,
+                                      const REAL *RESTRICT lines, ptrdiff_t channels, int turned) {
+    const int n = m + 2;
+    for (ptrdiff_t c = 0; c < channels; c++, u += u_step, lines += 9 * VL) {
+        vec half[6][3], g[3], o[6];
+        for (int j = 0; j < 3; j++) {
+            for (int i = 0; i < 3; i++) g[i] = vload(lines + (turned ? 8 - (3 * i + j) : 3 * i + j) * VL);
+            NAME(wino_filter_1d)(m, 3, g, o);
+            for (int i = 0; i < n; i++) half[i][j] = o[i];
+        }
+        for (int i = 0; i < n; i++) {
+            NAME(wino_filter_1d)(m, 3, half[i], o);
+            for (int j = 0; j < n; j++) vstore(u + (i * n + j) * xi_step, o[j]);
+        }
+    }
+}
+
+ALWAYS_INLINE void NAME(wino_delta)(const int m, REAL *RESTRICT p, ptrdiff_t xi_step, ptrdiff_t tile_step,
+                                    ptrdiff_t tiles, REAL *RESTRICT space, const REAL *RESTRICT lines, ptrdiff_t pitch,
+                                    ptrdiff_t cols) {
+    const int n = m + 2;
+    const ptrdiff_t width = m * tiles;
+    vec d[4], o[6];
+    NAME(wino_zero_columns)(n, space, width, cols, width);
+    for (ptrdiff_t col = 0; col < cols; col++) {
+        for (int i = 0; i < m; i++) d[i] = vload(lines + (i * pitch + col) * VL);
+        NAME(wino_filter_1d)(m, m, d, o);
+        for (int i = 0; i < n; i++) vstore(space + (i * width + col) * VL, o[i]);
+    }
+    for (int i = 0; i < n; i++) {
+        const REAL *RESTRICT line = space + i * width * VL;
+        REAL *RESTRICT out = p + i * n * xi_step;
+        for (ptrdiff_t t = 0; t < tiles; t++, line += m * VL, out += tile_step) {
+            for (int j = 0; j < m; j++) d[j] = vload(line + j * VL);
+            NAME(wino_filter_1d)(m, m, d, o);
+            for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
+        }
+    }
+}
+
+ALWAYS_INLINE int NAME(wino_gradient)(const int m, REAL *RESTRICT lines, const REAL *RESTRICT s, ptrdiff_t xi_step,
+                                      ptrdiff_t lanes) {
+    const int n = m + 2;
+    vec zeros = vzero();
+    vec half[3][6], d[6], o[3];
+    for (int j = 0; j < n; j++) {
+        for (int i = 0; i < n; i++) d[i] = vload(s + (i * n + j) * xi_step);
+        NAME(wino_output_1d)(m, 3, d, o);
+        for (int i = 0; i < 3; i++) half[i][j] = o[i];
+    }
+    for (int i = 0; i < 3; i++) {
+        NAME(wino_output_1d)(m, 3, half[i], o);
+        for (int j = 0; j < 3; j++) {
+            zeros = vfma(o[j], vzero(), zeros);
+            vstore(lines + (3 * i + j) * VL, o[j]);
+        }
+    }
+    return NAME(wino_finite)(zeros, lanes);
+}
+
+#define WINOGRAD(m)                                                                                                    \
+    static void NAME(wino_input##m)(REAL * v, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,    \
+                                    const REAL *lines, ptrdiff_t pitch, ptrdiff_t cols, ptrdiff_t left) {              \
+        NAME(wino_input)(m, v, xi_step, tile_step, tiles, space, lines, pitch, cols, left);                            \
+    }                                                                                                                  \
+    static int NAME(wino_output##m)(REAL * lines, ptrdiff_t pitch, const REAL *s, ptrdiff_t xi_step,                   \
+                                    ptrdiff_t tile_step, ptrdiff_t tiles, const REAL *bias, ptrdiff_t lanes) {         \
+        return NAME(wino_output)(m, lines, pitch, s, xi_step, tile_step, tiles, bias, lanes);                          \
+    }                                                                                                                  \
+    static void NAME(wino_weights##m)(REAL * u, ptrdiff_t xi_step, ptrdiff_t u_step, const REAL *lines,                \
+                                      ptrdiff_t channels, int turned) {                                                \
+        NAME(wino_weights)(m, u, xi_step, u_step, lines, channels, turned);                                            \
+    }                                                                                                                  \
+    static void NAME(wino_delta##m)(REAL * p, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,    \
+                                    const REAL *lines, ptrdiff_t pitch, ptrdiff_t cols) {                              \
+        NAME(wino_delta)(m, p, xi_step, tile_step, tiles, space, lines, pitch, cols);                                  \
+    }                                                                                                                  \
+    static int NAME(wino_gradient##m)(REAL * lines, const REAL *s, ptrdiff_t xi_step, ptrdiff_t lanes) {               \
+        return NAME(wino_gradient)(m, lines, s, xi_step, lanes);                                                       \
+    }
+WINOGRAD(2)
+WINOGRAD(4)
+#undef WINOGRAD
+
+static const TYPED(pycnn_winograd) NAME(winograd_table) = {
+    VL,
+    NAME(to_lanes),
+    NAME(from_lanes),
+    {NAME(wino_input2), NAME(wino_input4)},
+    {NAME(wino_output2), NAME(wino_output4)},
+    {NAME(wino_weights2), NAME(wino_weights4)},
+    {NAME(wino_delta2), NAME(wino_delta4)},
+    {NAME(wino_gradient2), NAME(wino_gradient4)},
+};
+#undef ROOT2

@@ -1,0 +1,410 @@
+# y = A' [sum_c (G w[f, c] G') * (B' x[c] B)] A for tiles of m x m outputs of a 3x3 convolution with stride 1 (m = 2, 4),
+# and its gradient for the input, which is the same with the kernel turned and padded by 2 - pad.
+#
+# Edges: pixels outside x are 0. A tile mixes its (m + 2)^2 inputs, so inf and NaN would spread over it, and huge values
+# overflow: the output transform notices a result that is not finite, and the caller falls back to the direct sum.
+#
+# Three steps, lanes are channels and then filters:  V[xi][tile][channel] from x,  S[xi][tile][filter] = V[xi] * U[xi]
+# with the transformed weights U[panel][xi][channel][filter of panel],  y from S. Two ways to cut them:
+#
+#   by tiles    U is made first, for all filters; then a piece of work is a block of tiles, whose V and S stay in L2
+#               while U streams past them.
+#   by filters  few tiles, as at 7x7: V is made first, for all tiles; then a piece of work is a panel of filters, whose U
+#               is made BLOCK_CHANNELS at a time where it is used: it never goes to memory.
+#
+# The order of each sum over channels is fixed by the shape, so any number of threads gives the same bits.
+# Sources: csrc/winograd.inc.h; the fused blocking is that of Jia et al., "Optimizing N-dimensional, Winograd-based
+# convolution for manycore CPUs" (PPoPP 2018), with other blocks.
+
+from cython cimport floating
+from libc.string cimport memcpy, memset
+
+from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._runtime cimport algorithm, allocate, num_slots, parallel_work, release
+from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
+    winograd_output, winograd_weights
+from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, load_lines, plane_of
+
+cdef enum:
+    BLOCK_CHANNELS = 64       # whose U is made at once, by filters
+    BLOCK_BYTES = 512 << 10   # of V and S, by tiles
+    FEW_TILES = 128           # up to which work is cut by filters
+
+ctypedef struct Job:
+    Grid grid
+    Plane src_plane, dst_plane
+    Py_ssize_t pad_h, pad_w
+    Py_ssize_t rows, channels      # filters and channels of a group
+    Py_ssize_t w_row, w_channel    # steps of the weights
+    bint turned
+    const void* src
+    const void* w
+    const void* bias
+    void* dst
+    Py_ssize_t vl, mr
+    Py_ssize_t vectors, panels     # of filters; a panel has up to 3 vectors
+    bint by_filters
+    Py_ssize_t block_tiles         # most tiles whose V and S are held at once
+    Py_ssize_t block_segments, blocks
+    Py_ssize_t tile_step, v_step   # of V: from tile to tile, from point to point
+    void* u
+    void* v
+    Py_ssize_t lines_size, space_size, v_size, s_size, u_size  # values of a thread's memory
+    char* scratch
+    size_t slot_bytes
+    int not_finite                 # set by any thread
+
+
+cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+# First vector of filters of a panel; panel job.panels starts behind the last.
+cdef inline Py_ssize_t _first_vector(const Job* job, Py_ssize_t panel) noexcept nogil:
+    return panel * job.vectors // job.panels
+
+
+# Steps of U and S. The extra vectors keep the points of a tile off the same cache sets.
+cdef inline Py_ssize_t _u_step(const Job* job, Py_ssize_t channels, Py_ssize_t width) noexcept nogil:
+    return channels * width + 3 * job.vl
+
+
+cdef inline Py_ssize_t _s_step(const Job* job, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
+    return count * width + job.vl
+
+
+# ---- the three steps
+
+# U of one vector of filters for channels c0 .. c1 - 1: u is the panel's block, vector `vector` of `width` values.
+cdef void _make_u(Job* job, Py_ssize_t row0, Py_ssize_t c0, Py_ssize_t c1, floating* u, Py_ssize_t u_step,
+                  Py_ssize_t width, floating* lines) noexcept nogil:
+    cdef Py_ssize_t filters = min(job.vl, job.rows - row0)
+    cdef const floating* w = <const floating*> job.w + row0 * job.w_row
+    cdef Py_ssize_t c, n
+    while c0 < c1:
+        n = min(c1 - c0, <Py_ssize_t> 16)  # their nine vectors fit L1
+        if job.w_channel == 9:
+            to_lanes(lines, w + c0 * 9, job.w_row, 1, 9 * n, filters)
+        else:
+            for c in range(n):
+                to_lanes(lines + 9 * c * job.vl, w + (c0 + c) * job.w_channel, job.w_row, 1, 9, filters)
+        winograd_weights(job.grid.m, u, u_step, width, lines, n, job.turned)
+        u += n * width
+        c0 += n
+
+
+# V of one segment and one vector of channels.
+cdef void _make_v(Job* job, const Segment* s, Py_ssize_t c0, floating* v, floating* lines,
+                  floating* space) noexcept nogil:
+    cdef Py_ssize_t m = job.grid.m
+    cdef Py_ssize_t cols, left
+    load_lines(<const floating*> job.src + c0 * job.src_plane.channel, &job.src_plane, s, s.row * m - job.pad_h,
+               s.first * m - job.pad_w, m + 2, m * s.tiles + 2, min(job.vl, job.channels - c0), job.vl, lines, &cols,
+               &left)
+    winograd_input(m, v + c0, job.v_step, job.tile_step, s.tiles, space, lines, cols, cols, left)
+
+
+# S[xi] (+)= V[xi] * U[xi] over channels c0 .. c1 - 1, for `count` tiles and one panel.
+cdef void _multiply(Job* job, const floating* v, Py_ssize_t count, const floating* u, Py_ssize_t u_step,
+                    Py_ssize_t vectors, Py_ssize_t c0, Py_ssize_t c1, floating* s) noexcept nogil:
+    cdef Py_ssize_t width = vectors * job.vl
+    cdef Py_ssize_t s_step = _s_step(job, count, width)
+    cdef Py_ssize_t parts = _ceil_div(count, job.mr)
+    cdef Py_ssize_t xi, i, t0, t1
+    for xi in range(job.grid.points):
+        for i in range(parts):
+            t0 = i * count // parts
+            t1 = (i + 1) * count // parts
+            gemm_rows(t1 - t0, vectors, c1 - c0, v + xi * job.v_step + t0 * job.tile_step + c0, job.tile_step,
+                      u + xi * u_step, s + xi * s_step + t0 * width, c0 > 0)
+
+
+# y of one segment and one vector of filters, from the S of its first tile.
+cdef void _make_y(Job* job, const Segment* seg, Py_ssize_t row0, const floating* s, Py_ssize_t s_step, Py_ssize_t width,
+                  floating* lines) noexcept nogil:
+    cdef Plane* p = &job.dst_plane
+    cdef Py_ssize_t m = job.grid.m
+    cdef Py_ssize_t filters = min(job.vl, job.rows - row0)
+    cdef Py_ssize_t rows = min(m, p.height - seg.row * m)
+    cdef Py_ssize_t cols = min(m * seg.tiles, p.width - seg.first * m)
+    cdef bint dense = p.line == cols * p.pixel
+    cdef Py_ssize_t pitch = cols if dense else m * seg.tiles
+    cdef floating* bias = lines + job.lines_size - job.vl
+    cdef floating* dst = (<floating*> job.dst + row0 * p.channel + seg.image * p.image + seg.slice * p.slice
+                          + seg.row * m * p.line + seg.first * m * p.pixel)
+    cdef Py_ssize_t row
+    if job.bias != NULL:
+        memcpy(bias, <const floating*> job.bias + row0, <size_t> filters * sizeof(floating))
+    else:
+        memset(bias, 0, <size_t> filters * sizeof(floating))
+    if not winograd_output(m, lines, pitch, s, s_step, width, seg.tiles, bias, filters):
+        job.not_finite = 1
+    if dense:
+        from_lanes(dst, lines, p.channel, p.pixel, rows * cols, filters)
+        return
+    for row in range(rows):
+        from_lanes(dst + row * p.line, lines + row * pitch * job.vl, p.channel, p.pixel, cols, filters)
+
+
+# ---- by tiles
+
+cdef void _weights_chunk(floating* tag, Job* job, Py_ssize_t vector, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef Py_ssize_t panel = 0
+    cdef Py_ssize_t first, width, u_step
+    while _first_vector(job, panel + 1) <= vector:
+        panel += 1
+    first = _first_vector(job, panel)
+    width = (_first_vector(job, panel + 1) - first) * job.vl
+    u_step = _u_step(job, job.channels, width)
+    _make_u(job, vector * job.vl, 0, job.channels,
+            <floating*> job.u + panel * job.u_size + (vector - first) * job.vl, u_step, width, lines)
+
+
+cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* space = lines + job.lines_size
+    cdef floating* v = space + job.space_size
+    cdef floating* s = v + job.v_size
+    cdef Py_ssize_t s0 = block * job.grid.segments // job.blocks
+    cdef Py_ssize_t s1 = (block + 1) * job.grid.segments // job.blocks
+    cdef Py_ssize_t base = first_tile(&job.grid, s0)
+    cdef Py_ssize_t count = first_tile(&job.grid, s1) - base
+    cdef Py_ssize_t number, panel, first, vectors, i
+    cdef Segment seg
+    for number in range(s0, s1):
+        seg = find_segment(&job.grid, number)
+        for i in range(_ceil_div(job.channels, job.vl)):
+            _make_v(job, &seg, i * job.vl, v + (seg.index - base) * job.tile_step, lines, space)
+    for panel in range(job.panels):
+        first = _first_vector(job, panel)
+        vectors = _first_vector(job, panel + 1) - first
+        _multiply(job, v, count, <const floating*> job.u + panel * job.u_size,
+                  _u_step(job, job.channels, vectors * job.vl), vectors, 0, job.channels, s)
+        for number in range(s0, s1):
+            seg = find_segment(&job.grid, number)
+            for i in range(vectors):
+                _make_y(job, &seg, (first + i) * job.vl, s + (seg.index - base) * vectors * job.vl + i * job.vl,
+                        _s_step(job, count, vectors * job.vl), vectors * job.vl, lines)
+
+
+# ---- by filters
+
+cdef void _inputs_chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef Py_ssize_t groups = _ceil_div(job.channels, job.vl)
+    cdef Segment seg = find_segment(&job.grid, chunk // groups)
+    _make_v(job, &seg, chunk % groups * job.vl, <floating*> job.v + seg.index * job.tile_step, lines,
+            lines + job.lines_size)
+
+
+cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* u = lines + job.lines_size + job.space_size
+    cdef floating* s = u + job.u_size
+    cdef Py_ssize_t first = _first_vector(job, panel)
+    cdef Py_ssize_t vectors = _first_vector(job, panel + 1) - first
+    cdef Py_ssize_t width = vectors * job.vl
+    cdef Py_ssize_t count = job.grid.tiles
+    cdef Py_ssize_t block, c0, c1, u_step, i, number
+    cdef Segment seg
+    for block in range(_ceil_div(job.channels, BLOCK_CHANNELS)):
+        c0 = block * BLOCK_CHANNELS
+        c1 = min(c0 + BLOCK_CHANNELS, job.channels)
+        u_step = _u_step(job, c1 - c0, width)
+        for i in range(vectors):
+            _make_u(job, (first + i) * job.vl, c0, c1, u + i * job.vl, u_step, width, lines)
+        _multiply(job, <const floating*> job.v, count, u, u_step, vectors, c0, c1, s)
+    for number in range(job.grid.segments):
+        seg = find_segment(&job.grid, number)
+        for i in range(vectors):
+            _make_y(job, &seg, (first + i) * job.vl, s + seg.index * width + i * job.vl, _s_step(job, count, width),
+                    width, lines)
+
+
+cdef void _weights_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _weights_chunk(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _weights_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _weights_chunk(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _tiles_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _tiles_chunk(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _tiles_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _tiles_chunk(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _inputs_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _inputs_chunk(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _inputs_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _inputs_chunk(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _filters_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _filters_chunk(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _filters_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _filters_chunk(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# ---- cutting the work and running it
+
+cdef void _plan(floating* tag, Job* job) noexcept nogil:
+    cdef Grid* g = &job.grid
+    cdef Py_ssize_t width, fits, padded
+    job.vl = lanes(tag)
+    job.mr = tile_rows(tag)
+    job.vectors = _ceil_div(job.rows, job.vl)
+    job.panels = _ceil_div(job.vectors, 3)
+    width = _ceil_div(job.vectors, job.panels) * job.vl
+    # An odd number of vectors from tile to tile: the rows of a register tile lie in different cache sets.
+    padded = _ceil_div(job.channels, job.vl)
+    job.tile_step = (padded | 1) * job.vl
+    job.by_filters = g.tiles <= FEW_TILES
+    if job.by_filters:
+        job.block_tiles = g.tiles
+        job.v_size = 0
+        job.u_size = g.points * _u_step(job, BLOCK_CHANNELS, width)
+    else:
+        fits = BLOCK_BYTES // (g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating))
+        fits = min(max(fits, 2 * job.mr), 8 * job.mr)
+        job.blocks = max(1, min(g.segments, _ceil_div(g.tiles, fits)))
+        job.block_tiles = _ceil_div(g.segments, job.blocks) * g.most_tiles
+        job.u_size = g.points * _u_step(job, job.channels, width)
+    job.v_step = job.block_tiles * job.tile_step + job.vl
+    if not job.by_filters:
+        job.v_size = g.points * job.v_step
+    job.s_size = g.points * _s_step(job, job.block_tiles, width)
+    job.lines_size = ((g.m + 2) * (g.m * g.most_tiles + 2) + g.m * g.most_tiles + 1) * job.vl
+    job.lines_size = max(job.lines_size, 9 * 16 * job.vl)
+    job.space_size = (g.m + 2) * (g.m * g.most_tiles + 2) * job.vl
+    job.slot_bytes = <size_t> (job.lines_size + job.space_size + job.v_size + job.s_size) * sizeof(floating)
+    if job.by_filters:
+        job.slot_bytes += <size_t> job.u_size * sizeof(floating)
+    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+
+
+cdef int _run(floating* tag, Job* job) noexcept nogil:
+    cdef double work = <double> job.rows * job.channels * job.grid.tiles * job.grid.points
+    cdef double weights = <double> job.rows * job.channels * job.grid.points
+    cdef Py_ssize_t vectors_in
+    cdef bint ok
+    _plan(tag, job)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    if job.by_filters:
+        job.v = allocate(<size_t> (job.grid.points * job.v_step) * sizeof(floating))
+        job.u = NULL
+        ok = job.scratch != NULL and job.v != NULL
+        vectors_in = job.grid.segments * _ceil_div(job.channels, job.vl)
+        if ok and floating is float:
+            parallel_work(_inputs_f32, job, vectors_in, work / job.rows * 4)
+            parallel_work(_filters_f32, job, job.panels, work + weights)
+        elif ok:
+            parallel_work(_inputs_f64, job, vectors_in, work / job.rows * 4)
+            parallel_work(_filters_f64, job, job.panels, work + weights)
+    else:
+        job.u = allocate(<size_t> (job.panels * job.u_size) * sizeof(floating))
+        job.v = NULL
+        ok = job.scratch != NULL and job.u != NULL
+        if ok and floating is float:
+            parallel_work(_weights_f32, job, job.vectors, weights)
+            parallel_work(_tiles_f32, job, job.blocks, work)
+        elif ok:
+            parallel_work(_weights_f64, job, job.vectors, weights)
+            parallel_work(_tiles_f64, job, job.blocks, work)
+    release(job.u)
+    release(job.v)
+    release(job.scratch)
+    return ok
+
+
+# ---- choosing
+
+# Multiply-adds that a transform costs as much time as: for a tile of one channel on its way in or out, and for one pair of
+# channel and filter. Fitted to timings of 8 to 512 channels and 7 to 224 pixels a side with AVX-512.
+cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, bint weight) noexcept nogil:
+    cdef double channels = q.x_shape[1] // q.groups
+    cdef double filters = q.y_shape[1] // q.groups
+    cdef double tiles = <double> out[0] * out[2] * _ceil_div(out[3], m) * _ceil_div(out[4], m)
+    cdef double transform = 300 if m == 4 else 125
+    cdef double pair = 500 if weight else (200 if m == 4 else 100)
+    return (tiles * ((m + 2) * (m + 2) * channels * filters + transform * (channels + filters))
+            + pair * channels * filters)
+
+
+cdef bint _allowed(const Geometry* q) noexcept nogil:
+    cdef Py_ssize_t a
+    if q.kernel[0] != 1 or q.kernel[1] != 3 or q.kernel[2] != 3 or q.pad[0] != 0:
+        return False
+    for a in range(3):
+        if q.stride[a] != 1 or (q.dilation[a] != 1 and q.kernel[a] != 1):
+            return False
+    for a in range(5):
+        if q.x_shape[a] == 0 or q.y_shape[a] == 0:
+            return False
+    return True
+
+
+cdef Py_ssize_t winograd_tile(const Geometry* q, Pass which) noexcept nogil:
+    cdef Py_ssize_t m = algorithm()
+    cdef const Py_ssize_t* out = &q.x_shape[0] if which == BACKWARD_INPUT else &q.y_shape[0]
+    cdef double direct, two, four
+    if m == 0 or not _allowed(q):
+        return 0
+    if m > 0:
+        return m
+    direct = 9.0 * out[0] * out[2] * out[3] * out[4] * (q.x_shape[1] // q.groups) * (q.y_shape[1] // q.groups)
+    two = _cost(q, 2, out, which == BACKWARD_WEIGHT)
+    four = _cost(q, 4, out, which == BACKWARD_WEIGHT)
+    if min(two, four) >= direct:
+        return 0
+    return 4 if four <= two else 2
+
+
+cdef int winograd_run(const Geometry* q, Py_ssize_t m, bint backward, const floating* src, const floating* w,
+                      const floating* bias, floating* dst) noexcept nogil:
+    cdef Job job
+    cdef Py_ssize_t g
+    cdef int done
+    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
+    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
+    if backward:
+        job.grid = grid_of(q.x_shape, m)
+        job.src_plane = plane_of(q.y_shape, q.y_steps)
+        job.dst_plane = plane_of(q.x_shape, q.x_steps)
+    else:
+        job.grid = grid_of(q.y_shape, m)
+        job.src_plane = plane_of(q.x_shape, q.x_steps)
+        job.dst_plane = plane_of(q.y_shape, q.y_steps)
+    job.rows = channels if backward else filters
+    job.channels = filters if backward else channels
+    job.turned = backward
+    job.pad_h = 2 - q.pad[1] if backward else q.pad[1]
+    job.pad_w = 2 - q.pad[2] if backward else q.pad[2]
+    job.w_row = 9 if backward else 9 * job.channels
+    job.w_channel = 9 * job.rows if backward else 9
+    job.not_finite = 0
+    for g in range(q.groups):
+        job.src = src + g * job.channels * job.src_plane.channel
+        job.w = w + g * job.rows * job.channels * 9
+        job.bias = bias + g * job.rows if bias != NULL else NULL
+        job.dst = dst + g * job.rows * job.dst_plane.channel
+        done = _run(<floating*> NULL, &job)
+        if done != 1 or job.not_finite:
+            return -1 if done == 1 else 0
+    return 1
+
+
+# Fused functions that other modules cimport have to be used once here to exist in both types.
+def _instantiate():
+    cdef Geometry q
+    memset(&q, 0, sizeof(Geometry))
+    winograd_run(&q, 2, False, <const float*> NULL, NULL, NULL, NULL)
+    winograd_run(&q, 2, False, <const double*> NULL, NULL, NULL, NULL)

@@ -1,0 +1,275 @@
+# dw[f, c] = C' [sum_tiles (H dy[f] H') * (B' x[c] B)] C for a 3x3 convolution with stride 1: the deltas of an m x m tile
+# are a filter of m x m taps over the tile's (m + 2)^2 inputs, with nine outputs (csrc/winograd.inc.h).
+#
+# Edges: pixels outside x and dy are 0. A result that is not finite is left to the direct sum, as in conv_winograd.pyx.
+#
+# Steps:  V[panel][xi][tile][channel of panel] from x,  P[xi][tile][filter] from dy,  sums[panel][part][xi][filter of
+# part][channel of panel] += P[xi]' * V[xi], a matrix product over the tiles whose register tile is a part of the filters
+# by a panel of channels,  dw from the sums. Tiles are taken in blocks whose V and P fit L3: the threads make these together,
+# then each takes points xi of the product. (A slice of the tiles for each thread, with sums of its own in L2, was slower
+# at every size.)
+#
+# The cut depends on the shape alone, and each sum runs in one order, so any number of threads gives the same bits.
+
+from cython cimport floating
+from libc.string cimport memset
+
+from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
+from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, winograd_delta, winograd_gradient, \
+    winograd_input
+from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, load_lines, plane_of
+
+cdef enum:
+    BLOCK_BYTES = 4 << 20  # of V and P: a part of L3
+    LEAST_TILES = 24       # of a block
+
+ctypedef struct Job:
+    Grid grid
+    Plane x_plane, dy_plane
+    Py_ssize_t pad_h, pad_w
+    Py_ssize_t filters, channels   # of a group
+    const void* x
+    const void* dy
+    void* dw
+    Py_ssize_t vl, mr
+    Py_ssize_t vectors, panels     # of channels; a panel has up to 3 vectors
+    Py_ssize_t width               # of all panels
+    Py_ssize_t parts               # of the filters; each up to mr
+    Py_ssize_t block_tiles         # most tiles of a block
+    Py_ssize_t block_segments
+    Py_ssize_t first, last         # segments of the block in work
+    Py_ssize_t p_row, p_step       # of P: from tile to tile, from point to point
+    Py_ssize_t v_size, p_size      # values of a block
+    Py_ssize_t sums_size
+    void* sums
+    void* v                        # and behind it p
+    Py_ssize_t lines_size, space_size
+    char* scratch
+    size_t slot_bytes
+    int not_finite
+
+
+cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t _first_vector(const Job* job, Py_ssize_t panel) noexcept nogil:
+    return panel * job.vectors // job.panels
+
+
+# The panel to which a vector of channels belongs.
+cdef inline Py_ssize_t _panel_of(const Job* job, Py_ssize_t vector) noexcept nogil:
+    cdef Py_ssize_t panel = 0
+    while _first_vector(job, panel + 1) <= vector:
+        panel += 1
+    return panel
+
+
+# Values from point to point of a panel's V. The extra vector keeps the points of a tile off the same cache sets.
+cdef inline Py_ssize_t _v_step(const Job* job, Py_ssize_t width) noexcept nogil:
+    return job.block_tiles * width + job.vl
+
+
+# A panel's V begins behind those of the panels before it.
+cdef inline Py_ssize_t _v_begin(const Job* job, Py_ssize_t panel) noexcept nogil:
+    return job.grid.points * (_first_vector(job, panel) * job.vl * job.block_tiles + panel * job.vl)
+
+
+# ---- the steps
+
+# V of one segment and one vector of channels; tile: the place of its first tile in the block.
+cdef void _make_v(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile, floating* v, floating* lines,
+                  floating* space) noexcept nogil:
+    cdef Py_ssize_t m = job.grid.m
+    cdef Py_ssize_t panel = _panel_of(job, vector)
+    cdef Py_ssize_t first = _first_vector(job, panel)
+    cdef Py_ssize_t width = (_first_vector(job, panel + 1) - first) * job.vl
+    cdef Py_ssize_t c0 = vector * job.vl
+    cdef Py_ssize_t cols, left
+    load_lines(<const floating*> job.x + c0 * job.x_plane.channel, &job.x_plane, s, s.row * m - job.pad_h,
+               s.first * m - job.pad_w, m + 2, m * s.tiles + 2, min(job.vl, job.channels - c0), job.vl, lines, &cols,
+               &left)
+    winograd_input(m, v + _v_begin(job, panel) + tile * width + (vector - first) * job.vl, _v_step(job, width), width,
+                   s.tiles, space, lines, cols, cols, left)
+
+
+cdef void _make_p(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile, floating* p, floating* lines,
+                  floating* space) noexcept nogil:
+    cdef Py_ssize_t m = job.grid.m
+    cdef Py_ssize_t f0 = vector * job.vl
+    cdef Py_ssize_t cols, left
+    load_lines(<const floating*> job.dy + f0 * job.dy_plane.channel, &job.dy_plane, s, s.row * m, s.first * m, m,
+               m * s.tiles, min(job.vl, job.filters - f0), job.vl, lines, &cols, &left)
+    winograd_delta(m, p + tile * job.p_row + f0, job.p_step, job.p_row, s.tiles, space, lines, cols, cols)
+
+
+# sums[xi] (+)= P[xi]' * V[xi] for one panel and `count` tiles.
+cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t xi, Py_ssize_t count, const floating* v, const floating* p,
+                    floating* sums, bint accumulate) noexcept nogil:
+    cdef Py_ssize_t first = _first_vector(job, panel)
+    cdef Py_ssize_t vectors = _first_vector(job, panel + 1) - first
+    cdef Py_ssize_t width = vectors * job.vl
+    cdef Py_ssize_t i, f0, f1
+    v += _v_begin(job, panel) + xi * _v_step(job, width)
+    p += xi * job.p_step
+    sums += job.filters * job.grid.points * first * job.vl
+    for i in range(job.parts):
+        f0 = i * job.filters // job.parts
+        f1 = (i + 1) * job.filters // job.parts
+        gemm_packed(f1 - f0, vectors, count, p + f0, job.p_row, v,
+                    sums + (f0 * job.grid.points + xi * (f1 - f0)) * width, accumulate)
+
+
+cdef void _transform(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* space = lines + job.lines_size
+    cdef floating* v = <floating*> job.v
+    cdef Py_ssize_t count = job.vectors + _ceil_div(job.filters, job.vl)
+    cdef Py_ssize_t i = chunk % count
+    cdef Segment seg = find_segment(&job.grid, job.first + chunk // count)
+    cdef Py_ssize_t tile = seg.index - first_tile(&job.grid, job.first)
+    if i < job.vectors:
+        _make_v(job, &seg, i, tile, v, lines, space)
+    else:
+        _make_p(job, &seg, i - job.vectors, tile, v + job.v_size, lines, space)
+
+
+cdef void _product(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef floating* v = <floating*> job.v
+    cdef Py_ssize_t count = first_tile(&job.grid, job.last) - first_tile(&job.grid, job.first)
+    _multiply(job, chunk % job.panels, chunk // job.panels, count, v, v + job.v_size, <floating*> job.sums,
+              job.first > 0)
+
+
+# ---- dw from the sums
+
+cdef void _write(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef Py_ssize_t points = job.grid.points
+    cdef Py_ssize_t f0 = part * job.filters // job.parts
+    cdef Py_ssize_t rows = (part + 1) * job.filters // job.parts - f0
+    cdef Py_ssize_t panel, first, vectors, width, i, row, used
+    cdef const floating* sums
+    for panel in range(job.panels):
+        first = _first_vector(job, panel)
+        vectors = _first_vector(job, panel + 1) - first
+        width = vectors * job.vl
+        sums = <const floating*> job.sums + job.filters * points * first * job.vl + f0 * points * width
+        for row in range(rows):
+            for i in range(vectors):
+                used = min(job.vl, job.channels - (first + i) * job.vl)
+                if not winograd_gradient(job.grid.m, lines, sums + row * width + i * job.vl, rows * width, used):
+                    job.not_finite = 1
+                from_lanes(<floating*> job.dw + ((f0 + row) * job.channels + (first + i) * job.vl) * 9, lines, 9, 1, 9,
+                           used)
+
+
+cdef void _transform_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _transform(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _transform_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _transform(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _product_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _product(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _product_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _product(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _write_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _write(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _write_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _write(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# ---- cutting the work and running it
+
+cdef void _plan(floating* tag, Job* job) noexcept nogil:
+    cdef Grid* g = &job.grid
+    cdef Py_ssize_t tile_bytes, fits, padded
+    job.vl = lanes(tag)
+    job.mr = tile_rows(tag)
+    job.vectors = _ceil_div(job.channels, job.vl)
+    job.panels = _ceil_div(job.vectors, 3)
+    job.width = job.vectors * job.vl
+    padded = _ceil_div(job.filters, job.vl)
+    job.p_row = padded * job.vl
+    job.parts = _ceil_div(job.filters, job.mr)
+    job.sums_size = g.points * job.filters * job.width
+    tile_bytes = g.points * (job.width + job.p_row) * <Py_ssize_t> sizeof(floating)
+    # Every block reads and writes the sums once: the larger they are, the larger the blocks.
+    fits = max(<Py_ssize_t> BLOCK_BYTES, job.sums_size * <Py_ssize_t> sizeof(floating) * 2 // 5) // tile_bytes
+    job.block_segments = max(1, min(max(fits, <Py_ssize_t> LEAST_TILES) // g.most_tiles, g.segments))
+    job.block_tiles = job.block_segments * g.most_tiles
+    job.v_size = _v_begin(job, job.panels)
+    job.p_step = job.block_tiles * job.p_row + job.vl
+    job.p_size = g.points * job.p_step
+    job.lines_size = max((g.m + 2) * (g.m * g.most_tiles + 2), <Py_ssize_t> 9) * job.vl
+    job.space_size = (g.m + 2) * (g.m * g.most_tiles + 2) * job.vl
+    job.slot_bytes = <size_t> (job.lines_size + job.space_size) * sizeof(floating)
+    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef Py_ssize_t per_segment
+    cdef double work
+    cdef bint ok
+    _plan(tag, job)
+    per_segment = job.vectors + _ceil_div(job.filters, job.vl)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    job.sums = allocate(<size_t> job.sums_size * sizeof(floating))
+    job.v = allocate(<size_t> (job.v_size + job.p_size) * sizeof(floating))
+    ok = job.scratch != NULL and job.sums != NULL and job.v != NULL
+    job.first = 0
+    while ok and job.first < job.grid.segments:
+        job.last = min(job.first + job.block_segments, job.grid.segments)
+        work = <double> (job.last - job.first) * job.grid.most_tiles * job.grid.points
+        parallel_work(_transform_f32 if floating is float else _transform_f64, job,
+                      (job.last - job.first) * per_segment, work * (job.filters + job.channels) * 4)
+        parallel_work(_product_f32 if floating is float else _product_f64, job, job.grid.points * job.panels,
+                      work * job.filters * job.channels)
+        job.first = job.last
+    if ok:
+        parallel_work(_write_f32 if floating is float else _write_f64, job, job.parts, <double> job.sums_size * 2)
+    release(job.v)
+    release(job.sums)
+    release(job.scratch)
+    return ok
+
+
+cdef int winograd_weight_run(const Geometry* q, Py_ssize_t m, const floating* x, const floating* dy,
+                             floating* dw) noexcept nogil:
+    cdef Job job
+    cdef Py_ssize_t g
+    job.grid = grid_of(q.y_shape, m)
+    job.x_plane = plane_of(q.x_shape, q.x_steps)
+    job.dy_plane = plane_of(q.y_shape, q.y_steps)
+    job.filters = q.y_shape[1] // q.groups
+    job.channels = q.x_shape[1] // q.groups
+    job.pad_h = q.pad[1]
+    job.pad_w = q.pad[2]
+    job.not_finite = 0
+    for g in range(q.groups):
+        job.x = x + g * job.channels * job.x_plane.channel
+        job.dy = dy + g * job.filters * job.dy_plane.channel
+        job.dw = dw + g * job.filters * job.channels * 9
+        if not _run(<floating*> NULL, &job):
+            return 0
+        if job.not_finite:
+            return -1
+    return 1
+
+
+# Fused functions that other modules cimport have to be used once here to exist in both types.
+def _instantiate():
+    cdef Geometry q
+    memset(&q, 0, sizeof(Geometry))
+    winograd_weight_run(&q, 2, <const float*> NULL, <const float*> NULL, <float*> NULL)
+    winograd_weight_run(&q, 2, <const double*> NULL, <const double*> NULL, <double*> NULL)
