@@ -41,16 +41,17 @@ def test_10_the_kernels_need_a_fraction_of_the_im2col_matrix() -> None:
         run()
         return int(str(pycnn.config()["cached_bytes"]))
 
+    def gradient(which: str, out: tuple[Array | None, ...]) -> object:
+        return F.conv2d_backward(y, x, w, padding=1, needs=(which,), out=out)
+
     # Winograd's 36 weights for 9, a block of tiles and sums for each of the 36 points: at most 0.5 MB.
     transformed = 4 * 36 * 64 * 64
     for exact, workspace in ((True, matrix // 100), (False, transformed + 1_000_000)):
         pycnn.set_exact(exact)
         with pycnn.threads(1):
             assert kept(lambda: F.conv2d(x, w, padding=1, out=y)) < workspace
-            one = ("input",)
-            assert kept(lambda: F.conv2d_backward(y, x, w, padding=1, needs=one, out=(dx, None, None))) < workspace
-            one = ("weight",)
-            assert kept(lambda: F.conv2d_backward(y, x, w, padding=1, needs=one, out=(None, dw, None))) < matrix // 14
+            assert kept(lambda: gradient("input", (dx, None, None))) < workspace
+            assert kept(lambda: gradient("weight", (None, dw, None))) < matrix // 14
     pycnn.empty_cache()
 
 

@@ -1,5 +1,5 @@
-# y = A' [sum_c (G w[f, c] G') * (B' x[c] B)] A for tiles of m x m outputs of a 3x3 convolution with stride 1 (m = 2, 4),
-# and its gradient for the input, which is the same with the kernel turned and padded by 2 - pad.
+# y = A' [sum_c (G w[f, c] G') * (B' x[c] B)] A   for tiles of m x m outputs (m = 2, 4) of a 3x3 convolution with stride
+# 1, and its gradient for the input, which is the same with the kernel turned and padded by 2 - pad.
 #
 # Edges: pixels outside x are 0. A tile mixes its (m + 2)^2 inputs, so inf and NaN would spread over it, and huge values
 # overflow: the output transform notices a result that is not finite, and the caller falls back to the direct sum.
@@ -9,8 +9,8 @@
 #
 #   by tiles    U is made first, for all filters; then a piece of work is a block of tiles, whose V and S stay in L2
 #               while U streams past them.
-#   by filters  few tiles, as at 7x7: V is made first, for all tiles; then a piece of work is a panel of filters, whose U
-#               is made BLOCK_CHANNELS at a time where it is used: it never goes to memory.
+#   by filters  few tiles, as at 7x7: V is made first, for all tiles; then a piece of work is a panel of filters, whose
+#               U is made BLOCK_CHANNELS at a time where it is used: it never goes to memory.
 #
 # The order of each sum over channels is fixed by the shape, so any number of threads gives the same bits.
 # Sources: csrc/winograd.inc.h; the fused blocking is that of Jia et al., "Optimizing N-dimensional, Winograd-based
@@ -327,8 +327,9 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
 
 # ---- choosing
 
-# Multiply-adds that a transform costs as much time as: for a tile of one channel on its way in or out, and for one pair of
-# channel and filter. Fitted to timings of 8 to 512 channels and 7 to 224 pixels a side with AVX-512.
+# The time of a pass in multiply-adds of the direct sum. A transform counts as much as `transform` of them for a tile of
+# one channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 8 to 512 channels and 7 to
+# 224 pixels a side with AVX-512.
 cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, bint weight) noexcept nogil:
     cdef double channels = q.x_shape[1] // q.groups
     cdef double filters = q.y_shape[1] // q.groups

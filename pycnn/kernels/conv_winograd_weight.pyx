@@ -1,13 +1,13 @@
-# dw[f, c] = C' [sum_tiles (H dy[f] H') * (B' x[c] B)] C for a 3x3 convolution with stride 1: the deltas of an m x m tile
-# are a filter of m x m taps over the tile's (m + 2)^2 inputs, with nine outputs (csrc/winograd.inc.h).
+# dw[f, c] = C' [sum_tiles (H dy[f] H') * (B' x[c] B)] C for a 3x3 convolution with stride 1: the deltas of an m x m
+# tile are a filter of m x m taps over the tile's (m + 2)^2 inputs, with nine outputs (csrc/winograd.inc.h).
 #
 # Edges: pixels outside x and dy are 0. A result that is not finite is left to the direct sum, as in conv_winograd.pyx.
 #
 # Steps:  V[panel][xi][tile][channel of panel] from x,  P[xi][tile][filter] from dy,  sums[panel][part][xi][filter of
-# part][channel of panel] += P[xi]' * V[xi], a matrix product over the tiles whose register tile is a part of the filters
-# by a panel of channels,  dw from the sums. Tiles are taken in blocks whose V and P fit L3: the threads make these together,
-# then each takes points xi of the product. (A slice of the tiles for each thread, with sums of its own in L2, was slower
-# at every size.)
+# part][channel of panel] += P[xi]' * V[xi], a matrix product over the tiles whose register tile is a part of the
+# filters by a panel of channels,  dw from the sums. Tiles are taken in blocks whose V and P fit L3: the threads make
+# these together, then each takes points xi of the product. (A slice of the tiles for each thread, with sums of its own
+# in L2, was slower at every size.)
 #
 # The cut depends on the shape alone, and each sum runs in one order, so any number of threads gives the same bits.
 
