@@ -1,4 +1,4 @@
-"""The command line: ``pycnn train``, ``evaluate``, ``predict``, ``info``.
+"""The command line: ``pycnn train``, ``evaluate``, ``predict``, ``bench``, ``info``.
 
 Bad arguments and bad files are one line on standard error and exit code 2; Ctrl-C is 130, a loss that is not finite 1.
 """
@@ -168,6 +168,13 @@ def _predict(args: argparse.Namespace) -> None:
         print(f"{path:{width}}  {'   '.join(f'{run.classes[i]} {100 * row[i]:.1f} %' for i in best)}")
 
 
+def _bench(args: argparse.Namespace) -> None:
+    from pycnn import _bench
+
+    chosen = {"pattern": args.rows, "kinds": args.kind, "dtypes": args.dtype}
+    _bench.command(**chosen, more=args.more, quick=args.quick, file=args.json)
+
+
 def _info(args: argparse.Namespace) -> None:
     from pycnn import models
 
@@ -240,6 +247,10 @@ def _real(rule: str, good: Callable[[float], bool]) -> Callable[[str], float]:
     return parse
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="pycnn", description=pycnn.__doc__, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"pycnn {pycnn.__version__}")
@@ -260,6 +271,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("images", metavar="IMAGE", nargs="+", help="image files; they are resized as the network needs")
     sub.add_argument("--top", metavar="K", type=_integer(1), default=1, help="show the K likeliest classes")
     sub.add_argument("--invert", action="store_true", help="turn dark into bright, for ink on paper")
+    sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
+    sub = command("bench", _bench, "measure convolution, pooling and training steps on this machine")
+    sub.add_argument("--rows", metavar="PATTERN", help="only rows in whose name this regular expression is found")
+    sub.add_argument("--kind", metavar="K,K", type=_words, default=(), help="of forward, input, weight, pool, train")
+    sub.add_argument("--dtype", metavar="D,D", type=_words, default=(), help="of float32, float64")
+    sub.add_argument("--more", action="store_true", help="other sizes")
+    sub.add_argument("--quick", action="store_true", help="a few tiny rows, to see that it works")
+    sub.add_argument("--json", metavar="FILE", help="write the numbers there as well")
     sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
     command("info", _info, "show instruction set, threads and versions")
     return parser
