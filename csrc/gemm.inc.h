@@ -16,20 +16,64 @@
 ALWAYS_INLINE void NAME(gemm_tile)(const int rows, const int nv, const int packed, ptrdiff_t k, const REAL *RESTRICT a,
                                    ptrdiff_t a_step, const REAL *RESTRICT b, REAL *RESTRICT c, int accumulate) {
     vec sum[MR][3];
-    for (int m = 0; m < rows; m++)
-        for (int v = 0; v < nv; v++) sum[m][v] = accumulate ? vload(c + (m * nv + v) * VL) : vzero();
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = accumulate ? vload(c + (m * nv + v) * VL) : vzero();
     for (ptrdiff_t i = 0; i < k; i++) {
         vec bv[3];
-        for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
-        for (int m = 0; m < rows; m++) {
+        UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
+        UNROLL for (int m = 0; m < rows; m++) {
             const vec am = vset(packed ? a[m] : a[m * a_step]);
-            for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
+            UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
         }
         a += packed ? a_step : 1;
         b += nv * VL;
     }
-    for (int m = 0; m < rows; m++)
-        for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
+}
+
+/* The same where b is not packed: the row of (channel, tap) lies at b + channel * channel_step + offset[tap]. */
+ALWAYS_INLINE void NAME(taps_tile)(const int rows, const int nv, ptrdiff_t channels, ptrdiff_t channel_step,
+                                   ptrdiff_t taps, const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT a,
+                                   ptrdiff_t a_step, const REAL *RESTRICT b, REAL *RESTRICT c, int accumulate) {
+    vec sum[MR][3];
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = accumulate ? vload(c + (m * nv + v) * VL) : vzero();
+    for (ptrdiff_t i = 0; i < channels; i++, b += channel_step) {
+        for (ptrdiff_t t = 0; t < taps; t++, a += a_step) {
+            const REAL *RESTRICT row = b + offset[t];
+            vec bv[3];
+            UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(row + v * VL);
+            UNROLL for (int m = 0; m < rows; m++) {
+                const vec am = vset(a[m]);
+                UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
+            }
+        }
+    }
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
+}
+
+/* The same where the rows of a lie anywhere: a(m, k) = a[offset[m] + k]. */
+ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t k, const REAL *RESTRICT a,
+                                    const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT b, REAL *RESTRICT c,
+                                    int accumulate) {
+    vec sum[MR][3];
+    const REAL *line[MR];
+    UNROLL for (int m = 0; m < rows; m++) {
+        line[m] = a + offset[m];
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = accumulate ? vload(c + (m * nv + v) * VL) : vzero();
+    }
+    for (ptrdiff_t i = 0; i < k; i++, b += nv * VL) {
+        vec bv[3];
+        UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
+        UNROLL for (int m = 0; m < rows; m++) {
+            const vec am = vset(line[m][i]);
+            UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
+        }
+    }
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
 }
 
 #define GEMM_ONE(kind, is_packed, m, nv)                                                                           \
@@ -37,13 +81,26 @@ ALWAYS_INLINE void NAME(gemm_tile)(const int rows, const int nv, const int packe
                                         int accumulate) {                                                          \
         NAME(gemm_tile)(m, nv, is_packed, k, a, a_step, b, c, accumulate);                                         \
     }
+#define TAPS_ONE(m, nv)                                                                                            \
+    static void NAME(taps_##m##x##nv)(ptrdiff_t channels, ptrdiff_t channel_step, ptrdiff_t taps,                  \
+                                      const ptrdiff_t *offset, const REAL *a, ptrdiff_t a_step, const REAL *b,     \
+                                      REAL *c, int accumulate) {                                                   \
+        NAME(taps_tile)(m, nv, channels, channel_step, taps, offset, a, a_step, b, c, accumulate);                 \
+    }                                                                                                              \
+    static void NAME(lines_##m##x##nv)(ptrdiff_t k, const REAL *a, const ptrdiff_t *offset, const REAL *b,         \
+                                       REAL *c, int accumulate) {                                                  \
+        NAME(lines_tile)(m, nv, k, a, offset, b, c, accumulate);                                                   \
+    }
 #define GEMM_ROW(m)           \
     GEMM_ONE(packed, 1, m, 1) \
     GEMM_ONE(packed, 1, m, 2) \
     GEMM_ONE(packed, 1, m, 3) \
     GEMM_ONE(rows, 0, m, 1)   \
     GEMM_ONE(rows, 0, m, 2)   \
-    GEMM_ONE(rows, 0, m, 3)
+    GEMM_ONE(rows, 0, m, 3)   \
+    TAPS_ONE(m, 1)            \
+    TAPS_ONE(m, 2)            \
+    TAPS_ONE(m, 3)
 GEMM_ROW(1)
 GEMM_ROW(2)
 GEMM_ROW(3)
@@ -56,6 +113,7 @@ GEMM_ROW(8)
 #endif
 #undef GEMM_ROW
 #undef GEMM_ONE
+#undef TAPS_ONE
 
 static void NAME(pack_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src, ptrdiff_t src_step,
                            ptrdiff_t rows, ptrdiff_t length, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t step) {
@@ -71,6 +129,8 @@ static void NAME(pack_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *R
             for (; j + VL <= hi; j += VL) vstore(d + j, vload(s + j));
             for (; j < hi; j++) d[j] = s[j];
         } else {
+            if (step == 2)
+                for (; j + VL <= hi; j += VL) vstore(d + j, NAME(load_even_part)(s + 2 * j, 0, VL));
             for (; j < hi; j++) d[j] = s[j * step];
         }
         for (; j < length; j++) d[j] = 0;
@@ -243,6 +303,8 @@ static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     3 * VL,
     GEMM_CELLS_ALL(packed),
     GEMM_CELLS_ALL(rows),
+    GEMM_CELLS_ALL(taps),
+    GEMM_CELLS_ALL(lines),
     NAME(pack_run),
     NAME(pack_panel),
     NAME(transpose_run),

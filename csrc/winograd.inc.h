@@ -139,17 +139,17 @@ ALWAYS_INLINE void NAME(wino_input)(const int m, REAL *RESTRICT v, ptrdiff_t xi_
     NAME(wino_zero_columns)(n, space, width, 0, left);
     NAME(wino_zero_columns)(n, space, width, left + cols, width);
     for (ptrdiff_t col = 0; col < cols; col++) {
-        for (int i = 0; i < n; i++) d[i] = vload(lines + (i * pitch + col) * VL);
+        UNROLL for (int i = 0; i < n; i++) d[i] = vload(lines + (i * pitch + col) * VL);
         NAME(wino_input_1d)(m, d, o);
-        for (int i = 0; i < n; i++) vstore(space + (i * width + left + col) * VL, o[i]);
+        UNROLL for (int i = 0; i < n; i++) vstore(space + (i * width + left + col) * VL, o[i]);
     }
     for (int i = 0; i < n; i++) {
         const REAL *RESTRICT line = space + i * width * VL;
         REAL *RESTRICT out = v + i * n * xi_step;
         for (ptrdiff_t t = 0; t < tiles; t++, line += m * VL, out += tile_step) {
-            for (int j = 0; j < n; j++) d[j] = vload(line + j * VL);
+            UNROLL for (int j = 0; j < n; j++) d[j] = vload(line + j * VL);
             NAME(wino_input_1d)(m, d, o);
-            for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
+            UNROLL for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
         }
     }
 }
@@ -172,14 +172,14 @@ ALWAYS_INLINE int NAME(wino_output)(const int m, REAL *RESTRICT lines, ptrdiff_t
         const REAL *RESTRICT tile = s + t * tile_step;
         REAL *RESTRICT out = lines + m * t * VL;
         vec half[4][6], d[6], o[4];
-        for (int j = 0; j < n; j++) {
-            for (int i = 0; i < n; i++) d[i] = vload(tile + (i * n + j) * xi_step);
+        UNROLL for (int j = 0; j < n; j++) {
+            UNROLL for (int i = 0; i < n; i++) d[i] = vload(tile + (i * n + j) * xi_step);
             NAME(wino_output_1d)(m, m, d, o);
-            for (int i = 0; i < m; i++) half[i][j] = o[i];
+            UNROLL for (int i = 0; i < m; i++) half[i][j] = o[i];
         }
-        for (int i = 0; i < m; i++) {
+        UNROLL for (int i = 0; i < m; i++) {
             NAME(wino_output_1d)(m, m, half[i], o);
-            for (int j = 0; j < m; j++) {
+            UNROLL for (int j = 0; j < m; j++) {
                 o[j] = vadd(o[j], b);
                 zeros = vfma(o[j], vzero(), zeros);
                 vstore(out + (i * pitch + j) * VL, o[j]);
@@ -194,14 +194,14 @@ ALWAYS_INLINE void NAME(wino_weights)(const int m, REAL *RESTRICT u, ptrdiff_t x
     const int n = m + 2;
     for (ptrdiff_t c = 0; c < channels; c++, u += u_step, lines += 9 * VL) {
         vec half[6][3], g[3], o[6];
-        for (int j = 0; j < 3; j++) {
-            for (int i = 0; i < 3; i++) g[i] = vload(lines + (turned ? 8 - (3 * i + j) : 3 * i + j) * VL);
+        UNROLL for (int j = 0; j < 3; j++) {
+            UNROLL for (int i = 0; i < 3; i++) g[i] = vload(lines + (turned ? 8 - (3 * i + j) : 3 * i + j) * VL);
             NAME(wino_filter_1d)(m, 3, g, o);
-            for (int i = 0; i < n; i++) half[i][j] = o[i];
+            UNROLL for (int i = 0; i < n; i++) half[i][j] = o[i];
         }
-        for (int i = 0; i < n; i++) {
+        UNROLL for (int i = 0; i < n; i++) {
             NAME(wino_filter_1d)(m, 3, half[i], o);
-            for (int j = 0; j < n; j++) vstore(u + (i * n + j) * xi_step, o[j]);
+            UNROLL for (int j = 0; j < n; j++) vstore(u + (i * n + j) * xi_step, o[j]);
         }
     }
 }
@@ -214,17 +214,17 @@ ALWAYS_INLINE void NAME(wino_delta)(const int m, REAL *RESTRICT p, ptrdiff_t xi_
     vec d[4], o[6];
     NAME(wino_zero_columns)(n, space, width, cols, width);
     for (ptrdiff_t col = 0; col < cols; col++) {
-        for (int i = 0; i < m; i++) d[i] = vload(lines + (i * pitch + col) * VL);
+        UNROLL for (int i = 0; i < m; i++) d[i] = vload(lines + (i * pitch + col) * VL);
         NAME(wino_filter_1d)(m, m, d, o);
-        for (int i = 0; i < n; i++) vstore(space + (i * width + col) * VL, o[i]);
+        UNROLL for (int i = 0; i < n; i++) vstore(space + (i * width + col) * VL, o[i]);
     }
     for (int i = 0; i < n; i++) {
         const REAL *RESTRICT line = space + i * width * VL;
         REAL *RESTRICT out = p + i * n * xi_step;
         for (ptrdiff_t t = 0; t < tiles; t++, line += m * VL, out += tile_step) {
-            for (int j = 0; j < m; j++) d[j] = vload(line + j * VL);
+            UNROLL for (int j = 0; j < m; j++) d[j] = vload(line + j * VL);
             NAME(wino_filter_1d)(m, m, d, o);
-            for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
+            UNROLL for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
         }
     }
 }
@@ -234,14 +234,14 @@ ALWAYS_INLINE int NAME(wino_gradient)(const int m, REAL *RESTRICT lines, const R
     const int n = m + 2;
     vec zeros = vzero();
     vec half[3][6], d[6], o[3];
-    for (int j = 0; j < n; j++) {
-        for (int i = 0; i < n; i++) d[i] = vload(s + (i * n + j) * xi_step);
+    UNROLL for (int j = 0; j < n; j++) {
+        UNROLL for (int i = 0; i < n; i++) d[i] = vload(s + (i * n + j) * xi_step);
         NAME(wino_output_1d)(m, 3, d, o);
-        for (int i = 0; i < 3; i++) half[i][j] = o[i];
+        UNROLL for (int i = 0; i < 3; i++) half[i][j] = o[i];
     }
-    for (int i = 0; i < 3; i++) {
+    UNROLL for (int i = 0; i < 3; i++) {
         NAME(wino_output_1d)(m, 3, half[i], o);
-        for (int j = 0; j < 3; j++) {
+        UNROLL for (int j = 0; j < 3; j++) {
             zeros = vfma(o[j], vzero(), zeros);
             vstore(lines + (3 * i + j) * VL, o[j]);
         }

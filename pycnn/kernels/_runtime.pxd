@@ -14,6 +14,9 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t vl, mr, nr
         gemm_fn_f32 packed[8][3]
         gemm_fn_f32 rows[8][3]
+        void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, Py_ssize_t, const float*,
+                           float*, int) noexcept nogil
+        void (*lines[8][3])(Py_ssize_t, const float*, const Py_ssize_t*, const float*, float*, int) noexcept nogil
         void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
@@ -31,6 +34,9 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t vl, mr, nr
         gemm_fn_f64 packed[8][3]
         gemm_fn_f64 rows[8][3]
+        void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, Py_ssize_t, const double*,
+                           double*, int) noexcept nogil
+        void (*lines[8][3])(Py_ssize_t, const double*, const Py_ssize_t*, const double*, double*, int) noexcept nogil
         void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,

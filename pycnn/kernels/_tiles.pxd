@@ -36,6 +36,25 @@ cdef inline void gemm_rows(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t k, co
         tiles().gemm_f64.rows[rows - 1][vectors - 1](k, a, a_step, b, c, accumulate)
 
 
+# The same with b in place: row (channel, tap) at b + channel * channel_step + offset[tap].
+cdef inline void gemm_taps(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t channels, Py_ssize_t channel_step,
+                           Py_ssize_t taps, const Py_ssize_t* offset, const floating* a, Py_ssize_t a_step,
+                           const floating* b, floating* c, bint accumulate) noexcept nogil:
+    if floating is float:
+        tiles().gemm_f32.taps[rows - 1][vectors - 1](channels, channel_step, taps, offset, a, a_step, b, c, accumulate)
+    else:
+        tiles().gemm_f64.taps[rows - 1][vectors - 1](channels, channel_step, taps, offset, a, a_step, b, c, accumulate)
+
+
+# The same with a (rows, k), row m at a + offset[m].
+cdef inline void gemm_lines(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t k, const floating* a,
+                            const Py_ssize_t* offset, const floating* b, floating* c, bint accumulate) noexcept nogil:
+    if floating is float:
+        tiles().gemm_f32.lines[rows - 1][vectors - 1](k, a, offset, b, c, accumulate)
+    else:
+        tiles().gemm_f64.lines[rows - 1][vectors - 1](k, a, offset, b, c, accumulate)
+
+
 cdef inline void pack_run(floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t src_step,
                           Py_ssize_t rows, Py_ssize_t length, Py_ssize_t lo, Py_ssize_t hi,
                           Py_ssize_t step) noexcept nogil:
