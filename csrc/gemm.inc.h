@@ -137,6 +137,52 @@ static void NAME(pack_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *R
     }
 }
 
+static void NAME(pack_plane)(REAL *RESTRICT dst, ptrdiff_t dst_channel, ptrdiff_t pitch, const REAL *RESTRICT src,
+                             ptrdiff_t src_channel, ptrdiff_t src_line, ptrdiff_t channels, ptrdiff_t rows,
+                             ptrdiff_t row_lo, ptrdiff_t row_hi, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t step) {
+    for (ptrdiff_t c = 0; c < channels; c++, dst += dst_channel, src += src_channel) {
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            REAL *RESTRICT d = dst + r * pitch;
+            const REAL *RESTRICT s = src + r * src_line;
+            const int inside = r >= row_lo && r < row_hi;
+            for (ptrdiff_t j = 0; j < pitch; j += VL) {
+                const ptrdiff_t from = lo < j ? 0 : lo - j > VL ? VL : lo - j;
+                const ptrdiff_t to = hi - j < from ? from : hi - j > VL ? VL : hi - j;
+                if (!inside || from == to)
+                    vstore(d + j, vzero());
+                else if (step == 1)
+                    vstore(d + j, NAME(load_part)(s + j, from, to));
+                else if (step == 2)
+                    vstore(d + j, NAME(load_even_part)(s + 2 * j, from, to));
+                else {
+                    REAL lane[VL] = {0};
+                    for (ptrdiff_t i = from; i < to; i++) lane[i] = s[(j + i) * step];
+                    vstore(d + j, vload(lane));
+                }
+            }
+        }
+    }
+}
+
+static void NAME(store_tile)(REAL *RESTRICT dst, ptrdiff_t dst_row, ptrdiff_t step, const REAL *RESTRICT tile,
+                             ptrdiff_t width, ptrdiff_t rows, const pycnn_stretch *stretches, ptrdiff_t n,
+                             const REAL *RESTRICT bias) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t length = stretches[i].length;
+        REAL *RESTRICT d = dst + stretches[i].place;
+        const REAL *RESTRICT s = tile + stretches[i].begin;
+        for (ptrdiff_t m = 0; m < rows; m++, d += dst_row, s += width) {
+            const REAL b = bias ? bias[m] : 0;
+            if (step == 1)
+                NAME(store_sum)(d, s, length, b);
+            else if (step == 2)
+                NAME(store_even_sum)(d, s, length, b);
+            else
+                for (ptrdiff_t j = 0; j < length; j++) d[j * step] = s[j] + b;
+        }
+    }
+}
+
 static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RESTRICT src, ptrdiff_t channel_step,
                              ptrdiff_t channels, const pycnn_piece *RESTRICT pieces, ptrdiff_t taps, ptrdiff_t runs,
                              ptrdiff_t step) {
@@ -307,6 +353,8 @@ static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     GEMM_CELLS_ALL(lines),
     NAME(pack_run),
     NAME(pack_panel),
+    NAME(pack_plane),
+    NAME(store_tile),
     NAME(transpose_run),
     NAME(store_run),
     NAME(weigh_line),

@@ -36,6 +36,16 @@ typedef struct {
     void (*pack_panel)(REAL *dst, ptrdiff_t width, const REAL *src, ptrdiff_t channel_step, ptrdiff_t channels,
                        const pycnn_piece *pieces, ptrdiff_t taps, ptrdiff_t runs, ptrdiff_t step);
 
+    /* For each channel `rows` lines of `pitch` values: dst[c][r][j] = src[c][r][j * step] for row_lo <= r < row_hi and
+     * lo <= j < hi, else 0. Lines are written in order, and up to a vector beyond the last of each channel. */
+    void (*pack_plane)(REAL *dst, ptrdiff_t dst_channel, ptrdiff_t pitch, const REAL *src, ptrdiff_t src_channel,
+                       ptrdiff_t src_line, ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t row_lo, ptrdiff_t row_hi,
+                       ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t step);
+
+    /* For each stretch: dst[m * dst_row + place + j * step] = tile[m * width + begin + j] + bias[m] for j < length. */
+    void (*store_tile)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, const REAL *tile, ptrdiff_t width, ptrdiff_t rows,
+                       const pycnn_stretch *stretches, ptrdiff_t n, const REAL *bias);
+
     /* dst[j][i] = src[i][j * step] for i < rows, j < length; rows of dst are dst_step apart. */
     void (*transpose_run)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t rows,
                           ptrdiff_t length, ptrdiff_t step);

@@ -4,6 +4,7 @@
  *   load_part(p, lo, hi)        lanes lo .. hi - 1 from p[lo .. hi - 1], 0 in the others; 0 <= lo, hi <= VL
  *   load_even_part(p, lo, hi)   lane i = p[2 * i] for lo <= i < hi, 0 in the others
  *   store_sum(d, s, n, b)       d[i] = s[i] + b for i < n
+ *   store_even_sum(d, s, n, b)  d[2 * i] = s[i] + b for i < n; nothing between is touched
  *   transpose_block(d, ds, s, ss)  d[j * ds + i] = s[i * ss + j] for i, j < BLOCK
  *
  * Short stores overlap instead of using masks: a masked store costs about ten cycles on several processors. */
@@ -137,6 +138,21 @@ ALWAYS_INLINE void NAME(store_sum)(REAL *d, const REAL *s, ptrdiff_t n, REAL b) 
     const vec last = vadd(vload(s + n - VL), v);
     for (ptrdiff_t i = 0; i + VL <= n; i += VL) vstore(d + i, vadd(vload(s + i), v));
     vstore(d + n - VL, last);
+}
+
+ALWAYS_INLINE void NAME(store_even_sum)(REAL *d, const REAL *s, ptrdiff_t n, REAL b) {
+    ptrdiff_t i = 0;
+#if defined(PYCNN_ISA_AVX512) && defined(PYCNN_F32)
+    const __m512i low = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    for (; i < n; i += VL) {
+        const unsigned long long wanted = 0x55555555ull & (n - i >= VL ? ~0ull : (1ull << (2 * (n - i))) - 1);
+        const vec v = vadd(NAME(load_part)(s + i, 0, n - i >= VL ? VL : n - i), vset(b));
+        _mm512_mask_storeu_ps(d + 2 * i, (__mmask16)wanted, _mm512_permutexvar_ps(low, v));
+        _mm512_mask_storeu_ps(d + 2 * i + VL, (__mmask16)(wanted >> VL), _mm512_permutexvar_ps(high, v));
+    }
+#endif
+    for (; i < n; i++) d[2 * i] = s[i] + b;
 }
 
 #if (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)) && defined(PYCNN_F32)

@@ -15,6 +15,11 @@ typedef struct {
     ptrdiff_t src, begin, length, lo, hi;
 } pycnn_piece;
 
+/* A part of a finished tile's columns that lies in one row of pixels: see store_tile in gemm_table.inc.h. */
+typedef struct {
+    ptrdiff_t begin, length, place;
+} pycnn_stretch;
+
 #define REAL float
 #define T(name) name##_f32
 #include "gemm_table.inc.h"

@@ -10,17 +10,24 @@ cdef extern from "tiles.h" nogil:
     ctypedef struct Piece "pycnn_piece":
         Py_ssize_t src, begin, length, lo, hi
 
+    ctypedef struct Stretch "pycnn_stretch":
+        Py_ssize_t begin, length, place
+
     ctypedef struct gemm_f32 "pycnn_gemm_f32":
         Py_ssize_t vl, mr, nr
         gemm_fn_f32 packed[8][3]
         gemm_fn_f32 rows[8][3]
-        void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, Py_ssize_t, const float*,
-                           float*, int) noexcept nogil
+        void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, Py_ssize_t,
+                           const float*, float*, int) noexcept nogil
         void (*lines[8][3])(Py_ssize_t, const float*, const Py_ssize_t*, const float*, float*, int) noexcept nogil
         void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
                            Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*pack_plane)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*store_tile)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Stretch*,
+                           Py_ssize_t, const float*) noexcept nogil
         void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t) noexcept nogil
         void (*store_run)(float*, const float*, Py_ssize_t, Py_ssize_t, float) noexcept nogil
@@ -34,13 +41,17 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t vl, mr, nr
         gemm_fn_f64 packed[8][3]
         gemm_fn_f64 rows[8][3]
-        void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, Py_ssize_t, const double*,
-                           double*, int) noexcept nogil
+        void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, Py_ssize_t,
+                           const double*, double*, int) noexcept nogil
         void (*lines[8][3])(Py_ssize_t, const double*, const Py_ssize_t*, const double*, double*, int) noexcept nogil
         void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
                            Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*pack_plane)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*store_tile)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Stretch*,
+                           Py_ssize_t, const double*) noexcept nogil
         void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t) noexcept nogil
         void (*store_run)(double*, const double*, Py_ssize_t, Py_ssize_t, double) noexcept nogil

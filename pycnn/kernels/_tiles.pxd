@@ -3,7 +3,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport Piece, tiles
+from pycnn.kernels._runtime cimport Piece, Stretch, tiles
 
 
 cdef inline Py_ssize_t lanes(floating* tag) noexcept nogil:
@@ -71,6 +71,27 @@ cdef inline void pack_panel(floating* dst, Py_ssize_t width, const floating* src
         tiles().gemm_f32.pack_panel(dst, width, src, channel_step, channels, pieces, taps, runs, step)
     else:
         tiles().gemm_f64.pack_panel(dst, width, src, channel_step, channels, pieces, taps, runs, step)
+
+
+cdef inline void pack_plane(floating* dst, Py_ssize_t dst_channel, Py_ssize_t pitch, const floating* src,
+                            Py_ssize_t src_channel, Py_ssize_t src_line, Py_ssize_t channels, Py_ssize_t rows,
+                            Py_ssize_t row_lo, Py_ssize_t row_hi, Py_ssize_t lo, Py_ssize_t hi,
+                            Py_ssize_t step) noexcept nogil:
+    if floating is float:
+        tiles().gemm_f32.pack_plane(dst, dst_channel, pitch, src, src_channel, src_line, channels, rows, row_lo, row_hi,
+                                    lo, hi, step)
+    else:
+        tiles().gemm_f64.pack_plane(dst, dst_channel, pitch, src, src_channel, src_line, channels, rows, row_lo, row_hi,
+                                    lo, hi, step)
+
+
+cdef inline void store_tile(floating* dst, Py_ssize_t dst_row, Py_ssize_t step, const floating* tile, Py_ssize_t width,
+                            Py_ssize_t rows, const Stretch* stretches, Py_ssize_t n,
+                            const floating* bias) noexcept nogil:
+    if floating is float:
+        tiles().gemm_f32.store_tile(dst, dst_row, step, tile, width, rows, stretches, n, bias)
+    else:
+        tiles().gemm_f64.store_tile(dst, dst_row, step, tile, width, rows, stretches, n, bias)
 
 
 cdef inline void transpose_run(floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t src_step,

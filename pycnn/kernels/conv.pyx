@@ -16,12 +16,14 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry, read_geometry
+from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
+from pycnn.kernels.conv_direct cimport direct_applies, direct_run
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
 from pycnn.kernels.conv_winograd cimport BACKWARD_INPUT, FORWARD, winograd_run, winograd_tile
-from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows, transpose_run
+from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows
 
 cdef enum:
     BLOCK_K = 640       # (channel, tap) pairs of a panel: 640 * 48 * 4 bytes = 120 KB of L2
@@ -56,26 +58,9 @@ cdef void _pack_weight_panel(floating* tag, Job* job, Py_ssize_t index) noexcept
     cdef Patches* p = &job.patches
     cdef Py_ssize_t g = index // job.row_panels
     cdef Py_ssize_t m0 = index % job.row_panels * job.mr
-    cdef Py_ssize_t rows = min(job.mr, p.rows - m0)
-    cdef Py_ssize_t taps = p.taps.count
-    cdef Py_ssize_t k = p.channels * taps
-    cdef floating* out = <floating*> job.packed + index * k * job.mr
-    cdef const floating* w = <const floating*> job.w + g * p.w_group + m0 * p.w_row
-    cdef Py_ssize_t c, t, m
-    cdef bint whole = taps > 0 and p.taps.weight[taps - 1] - p.taps.weight[0] == taps - 1
-    if rows < job.mr:
-        memset(out, 0, <size_t> (k * job.mr) * sizeof(floating))
-    if whole and p.w_channel == taps:
-        transpose_run(out, job.mr, w + p.taps.weight[0], p.w_row, rows, k, 1)
-        return
-    for c in range(p.channels):
-        if whole:
-            transpose_run(out + c * taps * job.mr, job.mr, w + c * p.w_channel + p.taps.weight[0], p.w_row, rows,
-                          taps, 1)
-            continue
-        for t in range(taps):
-            for m in range(rows):
-                out[(c * taps + t) * job.mr + m] = w[c * p.w_channel + p.taps.weight[t] + m * p.w_row]
+    pack_weights(<floating*> job.packed + index * p.channels * p.taps.count * job.mr, job.mr,
+                 min(job.mr, p.rows - m0), p.channels, p.taps.count, p.taps.weight,
+                 <const floating*> job.w + g * p.w_group + m0 * p.w_row, p.w_row, p.w_channel)
 
 
 cdef void _pack_weights_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -255,6 +240,9 @@ def conv_forward(const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
         if m:
             done = winograd_run(&q, m, False, <const floating*> job.src, <const floating*> job.w,
                                 <const floating*> job.bias, <floating*> job.dst)
+        if done < 0 and direct_applies(<floating*> NULL, &q, False):
+            done = direct_run(&q, False, <const floating*> job.src, <const floating*> job.w,
+                              <const floating*> job.bias, <floating*> job.dst)
         if done < 0:
             done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
                                    q.dilation, groups)
@@ -306,6 +294,9 @@ def conv_backward_input(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, O
         if m:
             done = winograd_run(&q, m, True, <const floating*> job.src, <const floating*> job.w,
                                 <const floating*> job.bias, <floating*> job.dst)
+        if done < 0 and direct_applies(<floating*> NULL, &q, True):
+            done = direct_run(&q, True, <const floating*> job.src, <const floating*> job.w,
+                              <const floating*> job.bias, <floating*> job.dst)
         if done < 0:
             done = _backward_phases(<floating*> NULL, &job, &q)
     if not done:

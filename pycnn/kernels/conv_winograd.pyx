@@ -327,8 +327,8 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
 
 # ---- choosing
 
-# The time of a pass in multiply-adds of the direct sum. A transform counts as `transform` of them for a tile of
-# one channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 8 to 512 channels and 7 to
+# The time of a pass in multiply-adds of the direct sum. A transform counts as `transform` of them for a tile of one
+# channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 8 to 512 channels and 7 to
 # 224 pixels a side with AVX-512.
 cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, bint weight) noexcept nogil:
     cdef double channels = q.x_shape[1] // q.groups

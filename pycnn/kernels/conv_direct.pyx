@@ -1,0 +1,344 @@
+# y[n, f, o] = b[f] + sum_{c, t} planes[n, c][o + offset(t)] * w[f, c, t]    (see _planes.pxd), and the gradient for the
+# input, which is one such sum for each phase of the stride.
+#
+# Edges: pixels outside the source are zeros of the planes, multiplied like any value.
+#
+# Blocking: a piece of work is a stripe of output rows of one image, and perhaps a part of the filters. Its planes are
+# made once, block_channels at a time, so that they stay in L2; then each register tile of pixels reads them in place, a
+# tap at a time, for all filters. Against the packed panels of conv.pyx every input value is copied once, not once per
+# tap; but the numbers between two rows are computed for nothing, so narrow images stay there. A 1x1 convolution with
+# stride 1 reads x itself.
+#
+# The cut of the channels depends on the shape alone, and every sum runs in one order: any number of threads gives the
+# same bits. Source: the flat padded plane is that of Zhang, Franchetti and Low, "High Performance Zero-Memory Overhead
+# Direct Convolutions" (ICML 2018), in another layout.
+
+from cython cimport floating
+from libc.string cimport memset
+
+from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._pack cimport pack_weights
+from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, forward_planes
+from pycnn.kernels._runtime cimport Stretch, allocate, num_slots, parallel_work, release
+from pycnn.kernels._tiles cimport gemm_taps, lanes, pack_run, store_tile, tile_columns, tile_rows
+
+cdef enum:
+    PLANES_BYTES = 256 << 10  # of a stripe: a part of L2
+    LEAST_TILES = 4           # register tiles of a stripe, before its channels are blocked
+    WANTED_CHUNKS = 16
+    MOST_COLUMNS = 48         # of a register tile
+
+ctypedef struct Job:
+    Planes planes
+    const void* src
+    const void* w
+    const void* bias
+    void* dst
+    Py_ssize_t rows, channels, groups
+    Py_ssize_t w_row, w_channel
+    Py_ssize_t dst_image, dst_row, dst_line, dst_pixel
+    Py_ssize_t mr, nr, vl
+    Py_ssize_t row_panels, row_chunks, stripes
+    Py_ssize_t block_channels, blocks
+    bint in_place                   # the source is its own plane: 1x1, stride 1
+    void* packed                    # [group][row panel][channel, tap][mr]
+    Py_ssize_t packed_group
+    Py_ssize_t planes_size, sums_size
+    char* scratch
+    size_t slot_bytes
+
+
+cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef void _pack_panel(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t g = chunk // job.row_panels
+    cdef Py_ssize_t m0 = chunk % job.row_panels * job.mr
+    pack_weights(<floating*> job.packed + g * job.packed_group + m0 * job.channels * p.taps, job.mr,
+                 min(job.mr, job.rows - m0), job.channels, p.taps, p.weight,
+                 <const floating*> job.w + g * job.rows * job.channels * (job.w_row if job.w_row < job.w_channel
+                                                                         else job.w_channel) + m0 * job.w_row,
+                 job.w_row, job.w_channel)
+
+
+# Where tile i of `tiles` begins, in vectors.
+cdef inline Py_ssize_t _tile_begin(Py_ssize_t i, Py_ssize_t tiles, Py_ssize_t vectors) noexcept nogil:
+    return i * vectors // tiles
+
+
+# The valid pixels among numbers first .. last - 1, row by row.
+cdef Py_ssize_t _find_stretches(const Job* job, Py_ssize_t first, Py_ssize_t last, Stretch* out) noexcept nogil:
+    cdef Py_ssize_t pitch = job.planes.pitch
+    cdef Py_ssize_t row = first // pitch
+    cdef Py_ssize_t n = 0, lo, hi
+    while row * pitch < last:
+        lo = max(first, row * pitch)
+        hi = min(last, row * pitch + job.planes.out_w)
+        if hi > lo:
+            out[n].begin = lo - first
+            out[n].length = hi - lo
+            out[n].place = row * job.dst_line + (lo - row * pitch) * job.dst_pixel
+            n += 1
+        row += 1
+    return n
+
+
+# All filters of row panels r0 .. r1 - 1 for channels c0 .. c1 - 1 and the tiles of a stripe.
+cdef void _multiply(Job* job, Py_ssize_t g, const floating* b, Py_ssize_t channel_step, const Py_ssize_t* offset,
+                    Py_ssize_t first, Py_ssize_t last, Py_ssize_t vectors, Py_ssize_t r0, Py_ssize_t r1, Py_ssize_t c0,
+                    Py_ssize_t c1, floating* sums, floating* dst) noexcept nogil:
+    cdef Py_ssize_t taps = job.planes.taps
+    cdef const floating* a
+    cdef const floating* bias
+    cdef floating* tile = sums
+    cdef Stretch[MOST_COLUMNS] stretches
+    cdef Py_ssize_t r, rows, n = _find_stretches(job, first, last, stretches)
+    for r in range(r0, r1):
+        rows = min(job.mr, job.rows - r * job.mr)
+        a = <const floating*> job.packed + g * job.packed_group + (r * job.channels + c0) * taps * job.mr
+        if job.blocks > 1:
+            tile = sums + (r - r0) * job.mr * job.nr
+        gemm_taps(rows, vectors, c1 - c0, channel_step, taps, offset, a, job.mr, b, tile, c0 > 0)
+        if c1 == job.channels:
+            bias = NULL if job.bias == NULL else <const floating*> job.bias + g * job.rows + r * job.mr
+            store_tile(dst + r * job.mr * job.dst_row, job.dst_row, job.dst_pixel, tile, vectors * job.vl, rows,
+                       stretches, n, bias)
+
+
+cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t row_chunk = chunk % job.row_chunks
+    cdef Py_ssize_t stripe = chunk // job.row_chunks % job.stripes
+    cdef Py_ssize_t image = chunk // (job.row_chunks * job.stripes) % p.images
+    cdef Py_ssize_t g = chunk // (job.row_chunks * job.stripes * p.images)
+    cdef Py_ssize_t r0 = row_chunk * job.row_panels // job.row_chunks
+    cdef Py_ssize_t r1 = (row_chunk + 1) * job.row_panels // job.row_chunks
+    cdef Py_ssize_t row = stripe * p.stripe
+    cdef Py_ssize_t rows = min(p.stripe, p.out_h - row)
+    cdef Py_ssize_t pixels = (rows - 1) * p.pitch + p.out_w
+    cdef Py_ssize_t vectors = _ceil_div(pixels, job.vl)
+    cdef Py_ssize_t tiles = _ceil_div(vectors, job.nr // job.vl)
+    cdef floating* planes = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* sums = planes + job.planes_size
+    cdef const floating* src = <const floating*> job.src + g * job.channels * p.src_channel + image * p.src_image
+    cdef floating* dst = (<floating*> job.dst + g * job.rows * job.dst_row + image * job.dst_image
+                          + row * job.dst_line)
+    cdef Py_ssize_t block, c0, c1, i, first, last, n
+    cdef Py_ssize_t none = 0
+    cdef Py_ssize_t tile_sums = (r1 - r0) * job.mr * job.nr if job.blocks > 1 else 0
+    for block in range(job.blocks):
+        c0 = block * job.block_channels
+        c1 = min(c0 + job.block_channels, job.channels)
+        if not job.in_place:
+            fill_planes(p, src + c0 * p.src_channel, c1 - c0, row, rows, planes)
+        for i in range(tiles):
+            first = _tile_begin(i, tiles, vectors) * job.vl
+            n = _tile_begin(i + 1, tiles, vectors) - first // job.vl
+            last = min(first + n * job.vl, pixels)
+            if not job.in_place:
+                _multiply(job, g, planes + first, p.channel_size, p.offset, first, last, n, r0, r1, c0, c1,
+                          sums + i * tile_sums, dst)
+            elif first + n * job.vl <= pixels:
+                _multiply(job, g, src + c0 * p.src_channel + first, p.src_channel, &none, first, last, n, r0, r1, c0,
+                          c1, sums + i * tile_sums, dst)
+            else:  # the last vector would read beyond the plane
+                pack_run(planes, n * job.vl, src + c0 * p.src_channel + first, p.src_channel, c1 - c0, last - first, 0,
+                         last - first, 1)
+                _multiply(job, g, planes, n * job.vl, &none, first, last, n, r0, r1, c0, c1, sums + i * tile_sums, dst)
+
+
+cdef void _pack_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _pack_panel(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _pack_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _pack_panel(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _chunk(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _chunk(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# ---- cutting the work and running it
+
+# Rows of a stripe and channels of a block, from the shape alone.
+cdef void _cut(floating* tag, Job* job) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t budget = PLANES_BYTES // <Py_ssize_t> sizeof(floating)
+    cdef Py_ssize_t row_size = job.channels * p.phases * p.pitch
+    cdef Py_ssize_t least = min(p.out_h, _ceil_div(LEAST_TILES * job.nr, p.pitch))
+    cdef Py_ssize_t stripe = min(p.out_h, budget // max(row_size, 1) - p.halo)
+    job.block_channels = max(1, job.channels)
+    if stripe < least:
+        stripe = least
+        job.block_channels = min(job.block_channels, max(8, budget // ((stripe + p.halo) * p.phases * p.pitch)))
+    if job.in_place:
+        stripe = 1
+        job.block_channels = min(max(1, job.channels), 512)
+    job.blocks = max(1, _ceil_div(job.channels, job.block_channels))
+    job.block_channels = max(1, _ceil_div(job.channels, job.blocks))
+    cut_planes(p, _ceil_div(p.out_h, _ceil_div(p.out_h, stripe)))
+
+
+cdef void _plan(floating* tag, Job* job) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t threads = num_slots()
+    cdef Py_ssize_t chunks, stripes, tiles
+    job.vl = lanes(tag)
+    job.mr = tile_rows(tag)
+    job.nr = tile_columns(tag)
+    job.row_panels = _ceil_div(job.rows, job.mr)
+    job.packed_group = job.row_panels * job.mr * job.channels * p.taps
+    _cut(tag, job)
+    # More pieces for the threads, which changes no sum: shorter stripes, then parts of the filters.
+    chunks = job.groups * p.images * _ceil_div(p.out_h, p.stripe)
+    if threads > 1 and chunks < WANTED_CHUNKS and not job.in_place:
+        stripes = min(_ceil_div(WANTED_CHUNKS * _ceil_div(p.out_h, p.stripe), chunks),
+                      _ceil_div(p.out_h * p.pitch, LEAST_TILES * job.nr))
+        if stripes > _ceil_div(p.out_h, p.stripe):
+            cut_planes(p, _ceil_div(p.out_h, stripes))
+    job.stripes = _ceil_div(p.out_h, p.stripe)
+    chunks = job.groups * p.images * job.stripes
+    job.row_chunks = 1
+    if threads > 1 and chunks < 4 * threads:
+        job.row_chunks = max(1, min(_ceil_div(job.row_panels, 4), _ceil_div(4 * threads, chunks)))
+    tiles = _ceil_div(_ceil_div(p.stripe * p.pitch, job.vl), job.nr // job.vl)
+    job.planes_size = job.block_channels * (job.nr if job.in_place else p.channel_size) + job.nr
+    job.sums_size = job.mr * job.nr
+    if job.blocks > 1:
+        job.sums_size *= tiles * _ceil_div(job.row_panels, job.row_chunks)
+    job.slot_bytes = (<size_t> (job.planes_size + job.sums_size) * sizeof(floating) + 127) // 64 * 64
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef double weights = <double> job.groups * job.rows * job.channels * p.taps
+    cdef Py_ssize_t chunks
+    cdef bint ok
+    _plan(tag, job)
+    job.packed = allocate(<size_t> (job.groups * job.packed_group) * sizeof(floating))
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    chunks = job.groups * p.images * job.stripes * job.row_chunks
+    ok = job.packed != NULL and job.scratch != NULL
+    if ok:
+        parallel_work(_pack_f32 if floating is float else _pack_f64, job, job.groups * job.row_panels, weights)
+        parallel_work(_chunk_f32 if floating is float else _chunk_f64, job, chunks,
+                      weights * p.images * p.out_h * p.out_w)
+    release(job.packed)
+    release(job.scratch)
+    return ok
+
+
+cdef bint direct_applies(floating* tag, const Geometry* q, bint backward) noexcept nogil:
+    cdef Planes p
+    cdef Py_ssize_t a, rows, vectors, vl = lanes(tag)
+    cdef double kept, tile
+    if q.x_shape[2] != 1 or q.y_shape[2] != 1 or q.kernel[0] != 1 or q.pad[0] != 0:
+        return False
+    if (q.y_steps[4] if backward else q.x_steps[4]) != 1:
+        return False
+    for a in range(5):
+        if q.x_shape[a] == 0 or q.y_shape[a] == 0:
+            return False
+    if q.x_shape[1] // q.groups == 1 and q.y_shape[1] // q.groups <= 3:
+        return False  # depthwise
+    if backward:
+        if not backward_planes(&p, q, 0, 0) or p.taps == 0:
+            return False
+    elif not forward_planes(&p, q):
+        return False
+    # Of the time: what it spends on pixels that are kept, against the share of conv.pyx that is not packing.
+    rows = (q.x_shape[1] if backward else q.y_shape[1]) // q.groups
+    vectors = (p.out_h * p.pitch + vl - 1) // vl
+    kept = <double> (p.out_h * p.out_w) / (vectors * vl)
+    tile = 8.0 * ((rows + 7) // 8)
+    return kept >= tile / (tile + 2 + 4.0 * (1 + tile_columns(tag) // max(1, p.out_w)))
+
+
+cdef bint direct_run(const Geometry* q, bint backward, const floating* src, const floating* w, const floating* bias,
+                     floating* dst) noexcept nogil:
+    cdef Job job
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
+    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
+    cdef Py_ssize_t taps = q.kernel[1] * q.kernel[2]
+    cdef Py_ssize_t h, w_
+    cdef bint ok = True
+    job.src = src
+    job.w = w
+    job.bias = bias
+    job.groups = q.groups
+    job.in_place = False
+    if not backward:
+        forward_planes(p, q)
+        job.rows = filters
+        job.channels = channels
+        job.w_row = channels * taps
+        job.w_channel = taps
+        job.dst = dst
+        job.dst_image = q.y_steps[0]
+        job.dst_row = q.y_steps[1]
+        job.dst_line = q.y_steps[3]
+        job.dst_pixel = q.y_steps[4]
+        return _run_flat(<floating*> NULL, &job)
+    job.rows = channels
+    job.channels = filters
+    job.w_row = taps
+    job.w_channel = channels * taps
+    job.dst_image = q.x_steps[0]
+    job.dst_row = q.x_steps[1]
+    for h in range(min(q.stride[1], q.x_shape[3])):
+        for w_ in range(min(q.stride[2], q.x_shape[4])):
+            backward_planes(p, q, h, w_)
+            job.dst = dst + h * q.x_steps[3] + w_ * q.x_steps[4]
+            job.dst_line = q.stride[1] * q.x_steps[3]
+            job.dst_pixel = q.stride[2] * q.x_steps[4]
+            if p.taps == 0:
+                ok = ok and _fill_bias(<floating*> NULL, &job)
+            else:
+                ok = ok and _run_flat(<floating*> NULL, &job)
+    return ok
+
+
+# One sum. Where taps read nothing but their own pixel and rows follow one another, the plane is one long row.
+cdef bint _run_flat(floating* tag, Job* job) noexcept nogil:
+    cdef Planes* p = &job.planes
+    job.in_place = (p.taps == 1 and p.step_h == 1 and p.step_w == 1 and p.reach_h[0] == 0 and p.reach_w[0] == 0
+                    and p.out_h == p.height and p.out_w == p.width and p.src_line == p.width
+                    and job.dst_line == p.out_w * job.dst_pixel)
+    if job.in_place:
+        p.out_w = p.width = p.pitch = p.out_h * p.out_w
+        p.out_h = p.height = 1
+    return _run(tag, job)
+
+
+# A phase that no tap reaches holds the bias.
+cdef bint _fill_bias(floating* tag, Job* job) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t n, m, i, j
+    cdef floating value
+    cdef floating* dst
+    for n in range(p.images):
+        for m in range(job.groups * job.rows):
+            value = (<const floating*> job.bias)[m] if job.bias != NULL else <floating> 0
+            for i in range(p.out_h):
+                dst = <floating*> job.dst + n * job.dst_image + m * job.dst_row + i * job.dst_line
+                for j in range(p.out_w):
+                    dst[j * job.dst_pixel] = value
+    return True
+
+
+# Fused functions that other modules cimport have to be used once here to exist in both types.
+def _instantiate():
+    cdef Geometry q
+    memset(&q, 0, sizeof(Geometry))
+    direct_applies(<float*> NULL, &q, False)
+    direct_applies(<double*> NULL, &q, False)
+    direct_run(&q, False, <const float*> NULL, NULL, NULL, NULL)
+    direct_run(&q, False, <const double*> NULL, NULL, NULL, NULL)
