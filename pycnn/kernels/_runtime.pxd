@@ -220,3 +220,6 @@ cdef void release(void* memory) noexcept nogil
 
 # How 3x3 convolutions are computed: -1 by the cost rule, 0 directly, 2 or 4 by Winograd's tiles of that size.
 cdef Py_ssize_t algorithm() noexcept nogil
+
+# How direct sums are computed: -1 by the rule, 0 with packed panels, 1 on planes.
+cdef Py_ssize_t plane_choice() noexcept nogil

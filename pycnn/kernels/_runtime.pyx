@@ -66,6 +66,7 @@ cdef void release(void* memory) noexcept nogil:
 
 
 cdef Py_ssize_t _algorithm = -1
+cdef Py_ssize_t _planes = -1
 cdef bint _exact = False
 
 
@@ -73,14 +74,21 @@ cdef Py_ssize_t algorithm() noexcept nogil:
     return 0 if _exact else _algorithm
 
 
+cdef Py_ssize_t plane_choice() noexcept nogil:
+    return _planes
+
+
 MAX_THREADS = PYCNN_MAX_THREADS
-ALGORITHMS = {"": -1, "direct": 0, "winograd2": 2, "winograd4": 4}
+# Name: what algorithm() and plane_choice() return.
+ALGORITHMS = {
+    "": (-1, -1), "direct": (0, -1), "planes": (0, 1), "packed": (0, 0), "winograd2": (2, -1), "winograd4": (4, -1),
+}
 
 
 def set_algorithm(name: str = "") -> None:
-    """Compute every 3x3 convolution that allows it by the named algorithm; "" leaves the choice to the cost rule."""
-    global _algorithm
-    _algorithm = ALGORITHMS[name]
+    """Compute every convolution that allows it by the named algorithm; "" leaves the choice to the rules."""
+    global _algorithm, _planes
+    _algorithm, _planes = ALGORITHMS[name]
 
 
 def set_exact(on: bool) -> None:

@@ -19,7 +19,7 @@ from libc.string cimport memset
 from pycnn.kernels._geometry cimport Geometry
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, forward_planes
-from pycnn.kernels._runtime cimport Stretch, allocate, num_slots, parallel_work, release
+from pycnn.kernels._runtime cimport Stretch, allocate, num_slots, parallel_work, plane_choice, release
 from pycnn.kernels._tiles cimport gemm_taps, lanes, pack_run, store_tile, tile_columns, tile_rows
 
 cdef enum:
@@ -246,13 +246,15 @@ cdef bint direct_applies(floating* tag, const Geometry* q, bint backward) noexce
     for a in range(5):
         if q.x_shape[a] == 0 or q.y_shape[a] == 0:
             return False
-    if q.x_shape[1] // q.groups == 1 and q.y_shape[1] // q.groups <= 3:
+    if plane_choice() == 0 or q.x_shape[1] // q.groups == 1 and q.y_shape[1] // q.groups <= 3 and plane_choice() < 0:
         return False  # depthwise
     if backward:
         if not backward_planes(&p, q, 0, 0) or p.taps == 0:
             return False
     elif not forward_planes(&p, q):
         return False
+    if plane_choice() == 1:
+        return True
     # Of the time: what it spends on pixels that are kept, against the share of conv.pyx that is not packing.
     rows = (q.x_shape[1] if backward else q.y_shape[1]) // q.groups
     vectors = (p.out_h * p.pitch + vl - 1) // vl

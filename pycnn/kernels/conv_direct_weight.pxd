@@ -1,0 +1,11 @@
+# The weight gradient on planes: see conv_direct_weight.pyx.
+
+from cython cimport floating
+
+from pycnn.kernels._geometry cimport Geometry
+
+# Whether the gradient is to be computed here.
+cdef bint direct_weight_applies(floating* tag, const Geometry* q) noexcept nogil
+
+# 1: dw is written; 0: no memory; -1: a result is not finite, so the packed sum has to say where.
+cdef int direct_weight_run(const Geometry* q, const floating* x, const floating* dy, floating* dw) noexcept nogil
