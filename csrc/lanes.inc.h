@@ -156,23 +156,21 @@ ALWAYS_INLINE void NAME(store_even_sum)(REAL *d, const REAL *s, ptrdiff_t n, REA
 }
 
 #if (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)) && defined(PYCNN_F32)
-/* 8 x 8: pairs of rows, then pairs of pairs, then the two halves. */
+/* 8 x 8. Row i and row i + 4 meet on the way from memory, where they cost no shuffle: half of row i below, half of row
+ * i + 4 above. Then pairs of rows and pairs of pairs. */
+ALWAYS_INLINE __m256 NAME(two_halves)(const float *low, const float *high) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
 ALWAYS_INLINE void NAME(transpose_block)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
-    __m256 r[8], t[8];
-    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(s + i * ss);
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(d + i * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(d + (i + 4) * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    for (int half = 0; half < 2; half++, s += 4, d += 4 * ds) {
+        const __m256 r0 = NAME(two_halves)(s, s + 4 * ss), r1 = NAME(two_halves)(s + ss, s + 5 * ss);
+        const __m256 r2 = NAME(two_halves)(s + 2 * ss, s + 6 * ss), r3 = NAME(two_halves)(s + 3 * ss, s + 7 * ss);
+        const __m256 a = _mm256_unpacklo_ps(r0, r1), b = _mm256_unpackhi_ps(r0, r1);
+        const __m256 c = _mm256_unpacklo_ps(r2, r3), e = _mm256_unpackhi_ps(r2, r3);
+        _mm256_storeu_ps(d, _mm256_shuffle_ps(a, c, 0x44));
+        _mm256_storeu_ps(d + ds, _mm256_shuffle_ps(a, c, 0xee));
+        _mm256_storeu_ps(d + 2 * ds, _mm256_shuffle_ps(b, e, 0x44));
+        _mm256_storeu_ps(d + 3 * ds, _mm256_shuffle_ps(b, e, 0xee));
     }
 }
 #elif (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)) && defined(PYCNN_F64)
