@@ -1,6 +1,7 @@
 """Builds the extensions: Cython modules, and under `_runtime` the C sources, some once per instruction set.
 
-Environment: PYCNN_BUILD = release (default) | debug (bounds checks) | coverage (line tracing) | sanitize (ASan, UBSan).
+Environment: PYCNN_BUILD = release (default) | profile (release with symbols) | debug (bounds checks) |
+coverage (line tracing) | sanitize (ASan, UBSan).
 """
 
 import os
@@ -13,8 +14,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KIND = os.environ.get("PYCNN_BUILD", "release")
-if KIND not in ("release", "debug", "coverage", "sanitize"):
-    sys.exit(f"PYCNN_BUILD: must be release, debug, coverage or sanitize, got {KIND!r}")
+KINDS = ("release", "profile", "debug", "coverage", "sanitize")
+if KIND not in KINDS:
+    sys.exit(f"PYCNN_BUILD: must be one of {', '.join(KINDS)}, got {KIND!r}")
 
 MACHINE = platform.machine().lower()
 X86 = MACHINE in ("x86_64", "amd64")
@@ -35,7 +37,7 @@ HAVE = [(f"PYCNN_HAVE_{name.upper()}", "1") for name in ISAS if name != "generic
 
 # gnu11, not c11: GCC contracts a * b + c to a fused multiply-add only outside strict ISO mode.
 UNIX_FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
-OPTIMISE = {"release": ["-O2", "-g0"], "debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
+OPTIMISE = {"release": ["-O2", "-g0"], "profile": ["-O2", "-g"], "debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
 OPTIMISE["sanitize"] = [
     "-O1",
     "-g",
@@ -43,7 +45,8 @@ OPTIMISE["sanitize"] = [
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
 ]
-LINK = {"release": ["-Wl,-s"] if sys.platform.startswith("linux") else [], "debug": [], "coverage": []}
+LINK = {"release": ["-Wl,-s"] if sys.platform.startswith("linux") else []}
+LINK |= {"profile": [], "debug": [], "coverage": []}
 LINK["sanitize"] = ["-fsanitize=address,undefined"]
 
 MODULES = sorted(path.stem for path in Path("pycnn/kernels").glob("*.pyx"))
@@ -70,7 +73,7 @@ class BuildExt(build_ext):
                 output_dir=self.build_temp,
                 macros=HAVE,
                 include_dirs=["csrc"],
-                extra_postargs=flags + ([] if msvc or KIND != "release" else ["-O3"]) + extra,
+                extra_postargs=flags + ([] if msvc or KIND not in ("release", "profile") else ["-O3"]) + extra,
                 depends=HEADERS,
             )
 

@@ -4,7 +4,7 @@ Both start from the same weights, see the same batches (order, augmentation, sta
 optimiser, learning rates and number of threads; only the dropout masks differ. Each library runs in a process of its
 own, one after the other. Minutes. Needs PyTorch, and Fashion-MNIST (Debian's package dataset-fashion-mnist).
 
-    python benchmarks/fashion_mnist.py --epochs 2
+    python -m benchmarks.fashion_mnist --epochs 2
 """
 
 import argparse
@@ -13,16 +13,18 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from pycnn import data, models, nn, optim
+from pycnn import data, models, optim
 from pycnn.train import Callback, TrainConfig, Trainer, default_config
 
+Stats: TypeAlias = tuple[float, ...]
 PLACE = "/usr/share/datasets/fashion-mnist"
 
 
-def arguments():
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=PLACE)
     parser.add_argument("--model", default="vgg-small", choices=("lenet", "vgg-small"))
@@ -35,7 +37,7 @@ def arguments():
     return parser.parse_args()
 
 
-def load(args):
+def load(args: argparse.Namespace) -> tuple[data.Dataset, TrainConfig]:
     """Return the data set and the settings that `pycnn train` would choose."""
     full = data.load(args.data)
     n = args.images or len(full.x_train)
@@ -43,62 +45,34 @@ def load(args):
     return dataset, default_config(dataset, model=args.model, epochs=args.epochs, threads=args.threads)
 
 
-def report(epoch, seconds, loss, accuracy):
+def report(epoch: int, seconds: float, loss: float, accuracy: float) -> None:
     print(json.dumps({"epoch": epoch, "seconds": seconds, "loss": loss, "accuracy": accuracy}), flush=True)
 
 
 class Reporter(Callback):
-    def on_epoch(self, trainer, result):
+    def on_epoch(self, trainer: Any, result: Any) -> None:
         report(result.epoch, result.seconds, result.loss, result.test_accuracy)
 
 
-def train_pycnn(dataset, config):
+def train_pycnn(dataset: data.Dataset, config: TrainConfig) -> None:
     trainer = Trainer(
         config, dataset.x_train, dataset.y_train, test=(dataset.x_test, dataset.y_test), callbacks=[Reporter()]
     )
     trainer.fit()
 
 
-def translate(torch, module):
-    """Return PyTorch's module for one of pycnn's; the names of the parts, and so of the weights, stay."""
-    t = torch.nn
-    match module:
-        case nn.Sequential():
-            parts = t.Sequential()
-            for name, child in module.named_children():
-                parts.add_module(name, translate(torch, child))
-            return parts
-        case nn.Conv2d():
-            filters, channels, height, width = module.weight.shape
-            same = {"stride": module.stride, "padding": module.padding, "bias": module.bias is not None}
-            return t.Conv2d(channels, filters, (height, width), **same)
-        case nn.Linear():
-            return t.Linear(module.in_features, module.out_features)
-        case nn.BatchNorm2d():
-            return t.BatchNorm2d(len(module.weight.data), module.eps, module.momentum)
-        case nn.MaxPool2d():
-            return t.MaxPool2d(module.kernel_size, module.stride)
-        case nn.Dropout():
-            return t.Dropout(module.p)
-        case nn.ReLU():
-            return t.ReLU()
-        case nn.Flatten():
-            return t.Flatten()
-    raise TypeError(f"no translation of {type(module).__name__}")
+def torch_network(dataset: data.Dataset, config: TrainConfig) -> Any:
+    from benchmarks import twin  # imports torch
 
-
-def torch_network(torch, dataset, config):
     rng = np.random.default_rng(config.seed)
     channels, size, _ = dataset.input_shape
     ours = models.REGISTRY[config.model](
         in_channels=channels, num_classes=dataset.num_classes, input_size=size, rng=rng
     )
-    network = translate(torch, ours)
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in ours.state_dict().items()})
-    return network
+    return twin.copy(ours)
 
 
-def torch_optimizer(torch, network, config):
+def torch_optimizer(torch: Any, network: Any, config: TrainConfig) -> Any:
     if config.optimizer != "adamw":
         raise SystemExit("this benchmark compares with AdamW")
     flat = [p for p in network.parameters() if p.ndim == 1]
@@ -107,12 +81,12 @@ def torch_optimizer(torch, network, config):
     return torch.optim.AdamW(groups, lr=config.lr)
 
 
-def train_pytorch(dataset, config, channels_last):
+def train_pytorch(dataset: data.Dataset, config: TrainConfig, channels_last: bool) -> None:
     import torch
 
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    network = torch_network(torch, dataset, config)
+    network = torch_network(dataset, config)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)
     optimizer = torch_optimizer(torch, network, config)
@@ -138,7 +112,7 @@ def train_pytorch(dataset, config, channels_last):
         report(epoch + 1, seconds, total / len(dataset.x_train), accuracy)
 
 
-def torch_accuracy(torch, network, dataset, mean, std, layout):
+def torch_accuracy(torch: Any, network: Any, dataset: data.Dataset, mean: Stats, std: Stats, layout: Any) -> float:
     network.eval()
     right = 0
     with torch.inference_mode():
@@ -148,9 +122,9 @@ def torch_accuracy(torch, network, dataset, mean, std, layout):
     return right / len(dataset.x_test)
 
 
-def run_child(args, library):
+def run_child(args: argparse.Namespace, library: str) -> list[dict[str, float]]:
     """Train in a process of its own and return its reports."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--child", library]
+    command = [sys.executable, "-m", "benchmarks.fashion_mnist", *sys.argv[1:], "--child", library]
     threads = str(args.threads)
     environment = os.environ | {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYCNN_NUM_THREADS")}
     rows = []
@@ -169,7 +143,7 @@ def run_child(args, library):
     return rows
 
 
-def main():
+def main() -> None:
     args = arguments()
     dataset, config = load(args)
     if args.child == "pycnn":

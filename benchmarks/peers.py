@@ -83,6 +83,7 @@ def machine(probe: Probe | None) -> dict[str, Any]:
                 cpu = text.split(":", 1)[1].strip()
                 break
     found: dict[str, Any] = {"cpu": cpu, "cpus": os.cpu_count(), "isa": pycnn.config()["isa"]}
+    found["load"] = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if probe is not None:
         found["fma"] = max(probe.fma("float32") for _ in range(10))
         found["copy"] = max(probe.copy(256 << 20, 0.05) for _ in range(4))
@@ -93,10 +94,10 @@ def start(args: argparse.Namespace, peers: Sequence[str], stack: contextlib.Exit
     """Start a worker for pycnn and for each peer; one that does not start is told and left out."""
     environment = (AVX2 if args.avx2 else {}) | (RECYCLE if args.recycle else {})
     options = ["fresh"] if args.fresh else []
-    workers = {}
+    workers: dict[str, Worker] = {}
     for name in ("pycnn", *peers):
         worker = Worker(name, args.threads, environment, options=options)
-        stack.callback(lambda name=name: workers[name].close())  # the one that is there then
+        stack.callback(lambda name: workers[name].close(), name)  # the one that is there then
         workers[name] = worker
     return workers
 
@@ -139,7 +140,8 @@ def describe(about: dict[str, Any], threads: int) -> str:
     """Return a line about the machine and one about the libraries."""
     peak = f", {about['fma'] / 1e9:.0f} GFLOP/s, copies {about['copy'] / 1e9:.1f} GB/s" if "fma" in about else ""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    return f"{about['cpu']}, {threads} of {about['cpus']} CPUs{peak}\n{versions}\n"
+    busy = f"busy: load {about['load']:.1f}; trust the shortest calls\n" if about["load"] > 0.5 else ""
+    return f"{about['cpu']}, {threads} of {about['cpus']} CPUs{peak}\n{busy}{versions}\n"
 
 
 def write(args: argparse.Namespace, about: dict[str, Any], outcomes: Sequence[Outcome], peers: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ def translate(module: nn.Module) -> torch.nn.Module:
         case nn.Linear():
             return t.Linear(module.in_features, module.out_features)
         case nn.BatchNorm2d():
-            return t.BatchNorm2d(len(module.weight.data), module.eps, module.momentum)
+            return t.BatchNorm2d(len(module.running_mean), module.eps, module.momentum)
         case nn.MaxPool2d():
             return t.MaxPool2d(module.kernel_size, module.stride)
         case nn.AdaptiveAvgPool2d():
@@ -53,7 +53,7 @@ def translate(module: nn.Module) -> torch.nn.Module:
     raise TypeError(f"no translation of {type(module).__name__}")
 
 
-class Graph(torch.nn.Module):
+class Graph(torch.nn.Module):  # type: ignore[misc]
     """A network with branches that are added: the nodes in pycnn's order."""
 
     def __init__(self, graph: nn.Graph) -> None:

@@ -3,9 +3,10 @@
     python -m benchmarks.worker torch-cl 2
 
 Requests: ``prepare`` a row (its arrays lie in a folder as .npy files), write its ``answer`` as .npy, ``check`` the
-answer against such a file, time a ``burst`` of calls, or ``release`` the row.
+answer against such a file, time a ``burst`` of calls, tell the peak ``memory``, or ``release`` the row.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -35,7 +36,7 @@ class Server:
         arrays = {}
         for path in Path(folder).glob("*.npy"):
             array = np.load(path)
-            arrays[path.stem] = array.astype(dtype) if array.dtype.kind == "f" else array
+            arrays[path.stem] = array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
         try:
             self.task = self.engine.prepare(found, arrays)
         except engines.Unsupported as reason:
@@ -61,6 +62,10 @@ class Server:
     def burst(self, seconds: float) -> dict[str, Any]:
         """Return the seconds of each of the calls."""
         return {"seconds": _bench.burst(self._ready().run, seconds)}
+
+    def memory(self) -> dict[str, Any]:
+        """Return the most bytes that the process has had in memory."""
+        return {"peak": _peak_memory()}
 
     def release(self) -> dict[str, Any]:
         """Forget the row."""
@@ -90,6 +95,16 @@ def main() -> None:
             result = {"error": f"{type(error).__name__}: {error}"}
         _reply(replies.write, result)
         replies.flush()
+
+
+def _peak_memory() -> int:
+    with contextlib.suppress(OSError):  # getrusage would count the parent's memory in: the process began as its copy
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _reply(write: Callable[[str], Any], result: dict[str, Any]) -> None:

@@ -122,24 +122,29 @@ class Pool:
 
 @dataclass(frozen=True)
 class Step:
-    """A training step of a bundled network: forward, cross-entropy, backward, SGD with momentum."""
+    """A training step of a bundled network: forward, cross-entropy, backward, SGD with momentum.
+
+    With ``images`` it is a whole epoch over so many: shuffling, taking and normalising the batches as well.
+    """
 
     network: str
     batch: int
     channels: int
     size: int
+    images: int = 0
     dtype: str = "float32"
     kind: str = "train"
 
     @property
     def name(self) -> str:
         """What the tables call it, as ``lenet 1@28 n128``."""
-        return f"{self.network} {self.channels}@{self.size} n{self.batch}"
+        epoch = f" epoch of {self.images}" if self.images else ""
+        return f"{self.network} {self.channels}@{self.size} n{self.batch}{epoch}"
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of the images "x"; the labels come from `arrays` too."""
-        return {"x": (self.batch, self.channels, self.size, self.size)}
+        return {"x": (self.images or self.batch, self.channels, self.size, self.size)}
 
     @property
     def flops(self) -> int:
@@ -147,7 +152,7 @@ class Step:
         from pycnn import models
 
         net = models.build(self.network, in_channels=self.channels, input_size=self.size, rng=0)
-        return 6 * net.summary((self.batch, self.channels, self.size, self.size)).multiply_adds
+        return 6 * net.summary((self.images or self.batch, self.channels, self.size, self.size)).multiply_adds
 
     @property
     def bytes(self) -> int:
@@ -263,6 +268,12 @@ def rows(*, more: bool = False) -> list[Row]:
     return _convs(_CONVS, "float32") + _convs(_CONVS_DOUBLE, "float64") + _pools(False) + steps
 
 
+# Whole epochs, as long as a few steps: seconds each.
+EPOCHS: tuple[Step, ...] = (
+    Step("lenet", 128, 1, 28, 12800),
+    Step("vgg-small", 128, 1, 28, 2560),
+    Step("resnet20", 128, 3, 32, 1280),
+)
 # One small row of each kind, for a look whether everything works.
 QUICK: tuple[Row, ...] = (
     Conv("forward", 2, 8, 12, 16, 3, padding=1),
@@ -307,7 +318,8 @@ def select(
 def arrays(row: Row) -> dict[str, Array]:
     """Return the arrays that the row needs, the same at every call.
 
-    Normal numbers; the weights are scaled so that outputs are near 1. A training step has "labels" besides.
+    Normal numbers; the weights are scaled so that outputs are near 1. A training step has "labels" besides, and the
+    images of an epoch are bytes, as files have them.
     """
     rng = np.random.default_rng(zlib.crc32(repr(sorted(row.shapes.items())).encode()))
     dtype = np.dtype(row.dtype).type
@@ -317,13 +329,15 @@ def arrays(row: Row) -> dict[str, Array]:
         if name == "w":
             found[name] *= dtype(np.prod(shape[1:]) ** -0.5)
     if isinstance(row, Step):
-        found["labels"] = rng.integers(0, 10, row.batch)
+        if row.images:
+            found["x"] = rng.integers(0, 256, row.shapes["x"], dtype=np.uint8)
+        found["labels"] = rng.integers(0, 10, len(found["x"]))
     return found
 
 
 def find(name: str) -> Row:
     """Return the row with this `identifier`; ValueError where there is none."""
-    for row in (*rows(), *rows(more=True), *QUICK):
+    for row in (*rows(), *rows(more=True), *EPOCHS, *QUICK):
         if identifier(row) == name:
             return row
     raise ValueError(f"no row is called {name!r}")

@@ -1,6 +1,6 @@
 """How pycnn computes a row of the benchmarks, as a loop of a user would call it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ def prepare(row: Row, arrays: dict[str, Array], *, reuse: bool = True) -> Task:
     ----------
     row : Row
     arrays : dict
-        Those of `_bench_rows.arrays`; their dtype is that of the computation.
+        Those of `_bench_rows.arrays`; their dtype is that of the computation, but for a training step.
     reuse : bool
         Whether calls write into the same array by ``out=``; otherwise each makes its own.
     """
@@ -82,31 +82,45 @@ def _with_out(compute: Callable[[Array | None], Array], reuse: bool) -> Task:
     return Task(lambda: compute(out), lambda: compute(out))
 
 
+def batches(row: Step, arrays: dict[str, Array]) -> Iterator[tuple[Array, Array]]:
+    """Yield images and labels of the steps that make up the row."""
+    from pycnn import data
+
+    x, labels = arrays["x"], arrays["labels"]
+    if not row.images:
+        yield x, labels
+        return
+    mean, std = data.channel_stats(x[:256])
+    for images, wanted in data.batches(x, labels, row.batch, rng=np.random.default_rng(0)):
+        yield data.normalize(images, mean, std), wanted
+
+
 def _step(row: Step, arrays: dict[str, Array]) -> Task:
     from pycnn import models, nn, optim
 
-    x, labels = arrays["x"], arrays["labels"]
-    net = models.build(row.network, in_channels=row.channels, input_size=row.size, rng=0).to(x.dtype).train()
+    dtype = row.dtype if row.images else arrays["x"].dtype
+    net = models.build(row.network, in_channels=row.channels, input_size=row.size, rng=0).to(dtype).train()
     loss = nn.CrossEntropyLoss()
     update = optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
 
-    def gradients() -> float:
+    def gradients(x: Array, labels: Array) -> float:
         value = float(loss(net(x), labels))
         update.zero_grad()
         net.backward(loss.backward(), needs_input_grad=False)
         return value
 
     def run() -> None:
-        gradients()
-        update.step()
+        for x, labels in batches(row, arrays):
+            gradients(x, labels)
+            update.step()
 
     def answer() -> Array:
-        """Loss and all gradients without dropout, which is random."""
+        """Loss and all gradients of the first step without dropout, which is random."""
         drops = [part for part in net.modules() if isinstance(part, nn.Dropout)]
         chances = [part.p for part in drops]
         for part in drops:
             part.p = 0.0
-        flat = [np.array([gradients()], x.dtype)]
+        flat = [np.array([gradients(*next(batches(row, arrays)))], dtype)]
         flat += [np.ravel(p.grad) for p in net.parameters() if p.grad is not None]
         for part, p in zip(drops, chances, strict=True):
             part.p = p

@@ -18,6 +18,7 @@ ENGINES: dict[str, tuple[str, str, dict[str, object]]] = {
     "pycnn": ("pycnn", "ours", {}),
     "torch": ("torch", "with_torch", {}),
     "torch-cl": ("torch", "with_torch", {"channels_last": True}),
+    "torch-packed": ("torch", "with_torch", {"channels_last": True, "packed": True}),
     "ort": ("onnxruntime", "with_onnxruntime", {}),
     "openvino": ("openvino", "with_openvino", {}),
     "openvino-cl": ("openvino", "with_openvino", {"channels_last": True}),

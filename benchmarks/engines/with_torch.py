@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from benchmarks import twin
 from benchmarks.engines import Task, Unsupported
+from pycnn import _bench_tasks as bench_tasks
 from pycnn._bench_rows import Array, Conv, Pool, Row, Step
 
 aten = torch.ops.aten
@@ -20,46 +21,47 @@ aten = torch.ops.aten
 class Engine:
     """Calls the operators below autograd, so that exactly one gradient is computed and timed."""
 
-    def __init__(self, threads: int, *, reuse: bool, channels_last: bool = False) -> None:
+    def __init__(self, threads: int, *, reuse: bool, channels_last: bool = False, packed: bool = False) -> None:
         torch.set_num_threads(threads)
         self.version = f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()}"
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.packed = packed
 
     def prepare(self, row: Row, arrays: dict[str, Array]) -> Task:
+        if isinstance(row, Step):
+            return self._step(row, arrays)
         tensors = {name: self._tensor(array) for name, array in arrays.items()}
-        match row:
-            case Conv():
-                return _task(_conv(row, tensors))
-            case Pool():
-                return _task(_pool(row, tensors))
-            case Step():
-                return self._step(row, tensors)
+        if self.packed:
+            return _task(_packed_conv(row, tensors))
+        return _task(_conv(row, tensors) if isinstance(row, Conv) else _pool(row, tensors))
 
     def _tensor(self, array: Array) -> torch.Tensor:
         tensor = torch.from_numpy(array)
         return tensor.contiguous(memory_format=self.layout) if tensor.ndim == 4 else tensor
 
-    def _step(self, row: Step, tensors: dict[str, torch.Tensor]) -> Task:
+    def _step(self, row: Step, arrays: dict[str, Array]) -> Task:
+        if self.packed:
+            raise Unsupported("forward only")
         net = twin.network(row).to(memory_format=self.layout).train()
-        x, labels = tensors["x"], tensors["labels"]
         update = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4, fused=True)
 
-        def gradients() -> torch.Tensor:
-            loss = F.cross_entropy(net(x), labels)
+        def gradients(x: Array, labels: Array) -> torch.Tensor:
+            loss = F.cross_entropy(net(self._tensor(x)), self._tensor(labels))
             update.zero_grad()
             loss.backward()
             return loss.detach()
 
         def run() -> None:
-            gradients().item()
-            update.step()
+            for x, labels in bench_tasks.batches(row, arrays):
+                gradients(x, labels).item()
+                update.step()
 
         def answer() -> Array:
             drops = [part for part in net.modules() if isinstance(part, torch.nn.Dropout)]
             chances = [part.p for part in drops]
             for part in drops:
                 part.p = 0.0
-            flat = [gradients().reshape(1)]
+            flat = [gradients(*next(bench_tasks.batches(row, arrays))).reshape(1)]
             flat += [p.grad.contiguous().reshape(-1) for p in net.parameters() if p.grad is not None]
             for part, p in zip(drops, chances, strict=True):
                 part.p = p
@@ -94,6 +96,17 @@ def _conv(row: Conv, tensors: dict[str, torch.Tensor]) -> Callable[[], torch.Ten
         return found
 
     return gradient
+
+
+def _packed_conv(row: Row, tensors: dict[str, torch.Tensor]) -> Callable[[], torch.Tensor]:
+    """The operator that compiled networks call for inference: weights in oneDNN's own layout."""
+    if not isinstance(row, Conv) or row.kind != "forward" or row.dtype != "float32":
+        raise Unsupported("forward convolution in float32 only")
+    x, w = tensors["x"], tensors["w"]
+    stride, padding, dilation = ([value] * 2 for value in (row.stride, row.padding, row.dilation))
+    packed = torch.ops.mkldnn._reorder_convolution_weight(w, padding, stride, dilation, row.groups, list(x.shape))
+    rest: tuple[Any, ...] = (None, padding, stride, dilation, row.groups, "none", [], "")
+    return lambda: torch.ops.mkldnn._convolution_pointwise(x, packed, *rest)
 
 
 def _pool(row: Pool, tensors: dict[str, torch.Tensor]) -> Callable[[], torch.Tensor]:
