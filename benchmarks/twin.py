@@ -39,7 +39,8 @@ def translate(module: nn.Module) -> torch.nn.Module:
         case nn.Linear():
             return t.Linear(module.in_features, module.out_features)
         case nn.BatchNorm2d():
-            return t.BatchNorm2d(len(module.running_mean), module.eps, module.momentum)
+            assert module.weight is not None
+            return t.BatchNorm2d(module.weight.size, module.eps, module.momentum)
         case nn.MaxPool2d():
             return t.MaxPool2d(module.kernel_size, module.stride)
         case nn.AdaptiveAvgPool2d():
