@@ -29,10 +29,7 @@ PHASES = (
     ("transform", r"wino|_lanes|transform|_make_[uvy]|inverse|_filters|_inputs|_weights_f"),
     ("pack", r"pack_|_pack|turn|find_runs|memmove|memcpy|gather|spread"),
     ("epilogue", r"store|_write|_sum_|scatter|epilogue"),
-    (
-        "tile",
-        r"packed_|rows_\d|_multiply|outer|_thin|dot_|tile|max_|merge|select|split|bin_|mean_rows|moments|relu|affine|combine",
-    ),
+    ("tile", r"packed_|rows_\d|_multiply|outer|_thin|dot_|tile|max_|merge|select|split|bin_|mean_|moments|relu|affine"),
 )
 AROUND = ("loops", "memory", "threads", "python", "other")
 
