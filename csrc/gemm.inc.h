@@ -12,12 +12,22 @@
 #define MR 4
 #endif
 
+/* What was in c is added last: a long sum in blocks loses less than one running through all of them. */
+ALWAYS_INLINE void NAME(put_tile)(const int rows, const int nv, REAL *RESTRICT c, vec (*sum)[3], int accumulate) {
+    if (accumulate) {
+        UNROLL for (int m = 0; m < rows; m++)
+            UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vadd(vload(c + (m * nv + v) * VL), sum[m][v]);
+    }
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
+}
+
 /* `packed` and the sizes are constants at every call, so the loops over m and v unroll and `sum` lives in registers. */
 ALWAYS_INLINE void NAME(gemm_tile)(const int rows, const int nv, const int packed, ptrdiff_t k, const REAL *RESTRICT a,
                                    ptrdiff_t a_step, const REAL *RESTRICT b, REAL *RESTRICT c, int accumulate) {
     vec sum[MR][3];
     UNROLL for (int m = 0; m < rows; m++)
-        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = accumulate ? vload(c + (m * nv + v) * VL) : vzero();
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vzero();
     for (ptrdiff_t i = 0; i < k; i++) {
         vec bv[3];
         UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
@@ -28,8 +38,7 @@ ALWAYS_INLINE void NAME(gemm_tile)(const int rows, const int nv, const int packe
         a += packed ? a_step : 1;
         b += nv * VL;
     }
-    UNROLL for (int m = 0; m < rows; m++)
-        UNROLL for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
+    NAME(put_tile)(rows, nv, c, sum, accumulate);
 }
 
 /* The same where b is not packed: the row of (channel, tap) lies at b + channel * channel_step + offset[tap]. */
@@ -38,7 +47,7 @@ ALWAYS_INLINE void NAME(taps_tile)(const int rows, const int nv, ptrdiff_t chann
                                    ptrdiff_t a_step, const REAL *RESTRICT b, REAL *RESTRICT c, int accumulate) {
     vec sum[MR][3];
     UNROLL for (int m = 0; m < rows; m++)
-        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = accumulate ? vload(c + (m * nv + v) * VL) : vzero();
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vzero();
     for (ptrdiff_t i = 0; i < channels; i++, b += channel_step) {
         for (ptrdiff_t t = 0; t < taps; t++, a += a_step) {
             const REAL *RESTRICT row = b + offset[t];
@@ -50,8 +59,7 @@ ALWAYS_INLINE void NAME(taps_tile)(const int rows, const int nv, ptrdiff_t chann
             }
         }
     }
-    UNROLL for (int m = 0; m < rows; m++)
-        UNROLL for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
+    NAME(put_tile)(rows, nv, c, sum, accumulate);
 }
 
 /* The same where the rows of a lie anywhere: a(m, k) = a[offset[m] + k]. */
@@ -62,7 +70,7 @@ ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t k, c
     const REAL *line[MR];
     UNROLL for (int m = 0; m < rows; m++) {
         line[m] = a + offset[m];
-        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = accumulate ? vload(c + (m * nv + v) * VL) : vzero();
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vzero();
     }
     for (ptrdiff_t i = 0; i < k; i++, b += nv * VL) {
         vec bv[3];
@@ -72,8 +80,7 @@ ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t k, c
             UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
         }
     }
-    UNROLL for (int m = 0; m < rows; m++)
-        UNROLL for (int v = 0; v < nv; v++) vstore(c + (m * nv + v) * VL, sum[m][v]);
+    NAME(put_tile)(rows, nv, c, sum, accumulate);
 }
 
 #define GEMM_ONE(kind, is_packed, m, nv)                                                                           \

@@ -27,6 +27,7 @@ from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_t
 
 cdef enum:
     BLOCK_CHANNELS = 64       # whose U is made at once, by filters
+    SUM_CHANNELS = 96         # summed at a time: shorter sums, smaller errors
     BLOCK_BYTES = 512 << 10   # of V and S, by tiles
     FEW_TILES = 128           # up to which work is cut by filters
 
@@ -110,13 +111,17 @@ cdef void _multiply(Job* job, const floating* v, Py_ssize_t count, const floatin
     cdef Py_ssize_t width = vectors * job.vl
     cdef Py_ssize_t s_step = _s_step(job, count, width)
     cdef Py_ssize_t parts = _ceil_div(count, job.mr)
-    cdef Py_ssize_t xi, i, t0, t1
+    cdef Py_ssize_t blocks = _ceil_div(c1 - c0, SUM_CHANNELS)
+    cdef Py_ssize_t xi, i, t0, t1, block, b0, b1
     for xi in range(job.grid.points):
         for i in range(parts):
             t0 = i * count // parts
             t1 = (i + 1) * count // parts
-            gemm_rows(t1 - t0, vectors, c1 - c0, v + xi * job.v_step + t0 * job.tile_step + c0, job.tile_step,
-                      u + xi * u_step, s + xi * s_step + t0 * width, c0 > 0)
+            for block in range(blocks):
+                b0 = block * (c1 - c0) // blocks
+                b1 = (block + 1) * (c1 - c0) // blocks
+                gemm_rows(t1 - t0, vectors, b1 - b0, v + xi * job.v_step + t0 * job.tile_step + c0 + b0, job.tile_step,
+                          u + xi * u_step + b0 * width, s + xi * s_step + t0 * width, c0 + b0 > 0)
 
 
 # y of one segment and one vector of filters, from the S of its first tile.
