@@ -29,6 +29,7 @@ cdef enum:
     BLOCK_CHANNELS = 64       # whose U is made at once, by filters
     SUM_CHANNELS = 96         # summed at a time: shorter sums, smaller errors
     BLOCK_BYTES = 512 << 10   # of V and S, by tiles
+    LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly
     FEW_TILES = 128           # up to which work is cut by filters
 
 ctypedef struct Job:
@@ -267,12 +268,13 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = _ceil_div(job.rows, job.vl)
-    job.panels = _ceil_div(job.vectors, 3)
+    job.by_filters = g.tiles <= FEW_TILES
+    # By filters a panel is a piece of work, so narrower ones share out better.
+    job.panels = _ceil_div(job.vectors, 2 if job.by_filters else 3)
     width = _ceil_div(job.vectors, job.panels) * job.vl
     # An odd number of vectors from tile to tile: the rows of a register tile lie in different cache sets.
     padded = _ceil_div(job.channels, job.vl)
     job.tile_step = (padded | 1) * job.vl
-    job.by_filters = g.tiles <= FEW_TILES
     if job.by_filters:
         job.block_tiles = g.tiles
         job.v_size = 0
@@ -280,7 +282,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     else:
         fits = BLOCK_BYTES // (g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating))
         fits = min(max(fits, 2 * job.mr), 8 * job.mr)
-        job.blocks = max(1, min(g.segments, _ceil_div(g.tiles, fits)))
+        job.blocks = max(1, min(g.segments, max(<Py_ssize_t> LEAST_BLOCKS, _ceil_div(g.tiles, fits))))
         job.block_tiles = _ceil_div(g.segments, job.blocks) * g.most_tiles
         job.u_size = g.points * _u_step(job, job.channels, width)
     job.v_step = job.block_tiles * job.tile_step + job.vl
