@@ -178,7 +178,8 @@ def output_size(
 ) -> tuple[int, ...]:
     """Return the output's spatial sizes: floor or ceil of (in + pads - dilation * (kernel - 1) - 1) / stride, plus 1.
 
-    With ceil_mode a last window that would start in the padding at the end is dropped (ONNX's and PyTorch's rule).
+    With ceil_mode the last window may hang over the end, also where it is the only one and larger than the padded
+    input; one that would start in the padding at the end is dropped (ONNX's and PyTorch's rule).
     """
     out = []
     for size, k, s, (before, after), d in zip(in_sizes, kernel, stride, pad, dilation):
@@ -186,14 +187,15 @@ def output_size(
             raise ValueError(f"{fn}: every spatial size of the input must be >= 1, got {tuple(in_sizes)}")
         effective = d * (k - 1) + 1
         room = size + before + after - effective
-        if room < 0:
-            raise ValueError(
-                f"{fn}: kernel_size {k} with dilation {d} spans {effective} cells,"
-                f" more than the padded input of {size + before + after}"
-            )
         steps = -(-room // s) if ceil_mode else room // s
         if ceil_mode and steps * s >= size + before:
             steps -= 1
+        if steps < 0:
+            rule = f" and {s - 1}, less than the stride, which ceil_mode lets it hang over" if ceil_mode else ""
+            raise ValueError(
+                f"{fn}: kernel_size {k} with dilation {d} spans {effective} cells,"
+                f" more than the padded input of {size + before + after}{rule}"
+            )
         out.append(steps + 1)
     return tuple(out)
 
