@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import pycnn
+from pycnn._config import MAX_THREADS
 
 BAD, DIVERGED, INTERRUPTED = 2, 1, 130
 _SETTINGS = (
@@ -221,17 +222,22 @@ class _Formatter(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=26, width=100)
 
 
-def _integer(least: int) -> Callable[[str], int]:
+def _integer(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"must be an integer, got {text!r}") from None
-        if not least <= number < 2**63:
-            raise argparse.ArgumentTypeError(f"must be >= {least}{' and < 2**63' if number > 0 else ''}, got {text}")
+            raise argparse.ArgumentTypeError(f"must be an integer, got {_short(text)}") from None
+        if not least <= number <= most:
+            limit = "< 2**63" if most == 2**63 - 1 else f"<= {most}"
+            raise argparse.ArgumentTypeError(f"must be >= {least}{f' and {limit}' if number > 0 else ''}, got {text}")
         return number
 
     return parse
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
 def _real(rule: str, good: Callable[[float], bool]) -> Callable[[str], float]:
@@ -265,13 +271,13 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("evaluate", _evaluate, "test a trained network on the test images of a data set")
     sub.add_argument("run", metavar="RUN", help="folder of the run")
     sub.add_argument("--data", metavar="PATH", help="another data set than that of the run")
-    sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
+    sub.add_argument("--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use")
     sub = command("predict", _predict, "say what is on images: class and probability of each")
     sub.add_argument("run", metavar="RUN", help="folder of the run")
     sub.add_argument("images", metavar="IMAGE", nargs="+", help="image files; they are resized as the network needs")
     sub.add_argument("--top", metavar="K", type=_integer(1), default=1, help="show the K likeliest classes")
     sub.add_argument("--invert", action="store_true", help="turn dark into bright, for ink on paper")
-    sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
+    sub.add_argument("--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use")
     sub = command("bench", _bench, "measure convolution, pooling and training steps on this machine")
     sub.add_argument("--rows", metavar="PATTERN", help="only rows in whose name this regular expression is found")
     sub.add_argument("--kind", metavar="K,K", type=_words, default=(), help="of forward, input, weight, pool, train")
@@ -279,7 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--more", action="store_true", help="other sizes")
     sub.add_argument("--quick", action="store_true", help="a few tiny rows, to see that it works")
     sub.add_argument("--json", metavar="FILE", help="write the numbers there as well")
-    sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
+    sub.add_argument("--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use")
     command("info", _info, "show instruction set, threads and versions")
     return parser
 
@@ -309,7 +315,7 @@ def _train_parser(commands: Any) -> None:
     settings.add_argument("--label-smoothing", metavar="X", type=_real("in [0, 1)", lambda v: 0 <= v < 1))
     settings.add_argument("--seed", metavar="N", type=_integer(0), help="equal seeds give equal weights, bit for bit")
     settings.add_argument(
-        "--threads", metavar="N", type=_integer(1), help="most threads to use; no influence on the result"
+        "--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use; no influence on the result"
     )
     where = sub.add_argument_group("where")
     where.add_argument("--out", metavar="FOLDER", help="folder to write; runs/DATA-MODEL-NUMBER by default")
