@@ -216,7 +216,7 @@ def test_a_process_of_its_own(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c(tmp_path):
-    command = [sys.executable, "-m", "pycnn.cli", "train", "--model", "lenet", "--epochs", "300", "--out", "run"]
+    command = [sys.executable, "-m", "pycnn_command", "train", "--model", "lenet", "--epochs", "300", "--out", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True)  # fmt: skip
     for line in process.stdout:
@@ -239,6 +239,29 @@ def test_ctrl_c(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_a_reader_that_goes_away(tmp_path):
-    done = subprocess.run(f"{sys.executable} -m pycnn.cli info | true", shell=True, env=ENVIRONMENT, cwd=tmp_path,
+    done = subprocess.run(f"{sys.executable} -m pycnn_command info | true", shell=True, env=ENVIRONMENT, cwd=tmp_path,
                           capture_output=True, text=True)  # fmt: skip
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PYCNN_ISA", "foo"), ("PYCNN_NUM_THREADS", "0"), ("PYCNN_NUM_THREADS", "abc")]
+)
+def test_an_unusable_environment(tmp_path, name, value):
+    done = pycnn_command("info", cwd=tmp_path, **{name: value})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"pycnn: {name}: must be ") and done.stderr.endswith(f", got {value!r}\n")
+
+
+def test_ctrl_c_while_the_command_starts(tmp_path):
+    code = """if True:
+        import sys
+        class Interrupt:
+            def find_spec(self, name, path=None, target=None):
+                if name == "pycnn.cli":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupt())
+        from pycnn_command import main
+        sys.exit(main())"""
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "pycnn: interrupted\n")
