@@ -5,6 +5,7 @@ name of the calling function first, so that a message reads `conv2d: stride must
 """
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -326,11 +327,21 @@ def gradient_outputs(
         out = (None, None, None)
     elif not isinstance(out, (tuple, list)) or len(out) != 3:
         raise ValueError(f"{fn}: out must be three arrays (or None) for input, weight and bias, got {out!r}")
+    else:
+        _check_apart(fn, out, want)
     first, second, third = (
         output(fn, o, shape, dtype, inputs, f"out[{i}]") if wanted_one else (None, None)
         for i, (o, shape, wanted_one) in enumerate(zip(out, shapes, want))
     )
     return first, second, third
+
+
+def _check_apart(fn: str, outs: Sequence[Any], want: Sequence[bool]) -> None:
+    """Raise where two arrays that will be written share memory: one result would overwrite the other."""
+    used = [(i, o) for i, (o, wanted) in enumerate(zip(outs, want)) if wanted and isinstance(o, np.ndarray)]
+    for (i, a), (j, b) in itertools.combinations(used, 2):
+        if np.may_share_memory(a, b) and np.shares_memory(a, b):
+            raise ValueError(f"{fn}: out[{i}] and out[{j}] must not share memory")
 
 
 def finish_gradients(made: tuple[Made, Made, Made]) -> tuple[Array | None, Array | None, Array | None]:
