@@ -70,6 +70,20 @@ def float_array(fn: str, name: str, value: Any, dtype: np.dtype[Any] | None = No
     return out
 
 
+def input_and_weight(fn: str, x: Any, weight: Any) -> tuple[Array, Array]:
+    """Return both as float32 or float64 ndarrays of one dtype."""
+    x, weight = float_array(fn, "x", x), float_array(fn, "weight", weight)
+    check_input_dtype(fn, x, "weight", weight)
+    return x, weight
+
+
+def check_input_dtype(fn: str, x: Array, name: str, parameter: Any) -> None:
+    """Raise where x is not of the parameter's float dtype: the weights of a network stay, what it is fed can change."""
+    dtype = getattr(parameter, "dtype", x.dtype)
+    if dtype != x.dtype and dtype in FLOATS:
+        raise TypeError(f"{fn}: x must have the dtype of {name}, {dtype}, got {x.dtype}; x.astype(np.{dtype}) converts")
+
+
 def index(fn: str, name: str, value: Any, low: int | None = None) -> int:
     """Return `value` as a Python int (no bool, no float), at least `low`."""
     if isinstance(value, (bool, np.bool_)):
