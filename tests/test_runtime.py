@@ -232,7 +232,7 @@ def test_poison_fills_recycled_memory_with_nan():
 
 def test_impossible_output_is_a_memory_error():
     x = np.broadcast_to(np.float32(1), (1 << 20, 1, 1024, 1024))
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError, match="conv2d: no memory for an output of shape"):
         F.conv2d(x, np.ones((64, 1, 1, 1), np.float32))
 
 

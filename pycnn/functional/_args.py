@@ -269,7 +269,10 @@ def output(
             size *= extent
         if size > _LIMIT:
             raise ValueError(f"{fn}: an output of shape {expected} is too large")
-        made: Array = _runtime.empty(expected, dtype)
+        try:
+            made: Array = _runtime.empty(expected, dtype)
+        except MemoryError:
+            raise MemoryError(f"{fn}: no memory for an output of shape {expected} and type {dtype}") from None
         return made, None
     if type(out) is not np.ndarray:
         raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(out).__name__}")
