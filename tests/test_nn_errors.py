@@ -247,7 +247,7 @@ def test_a_subclass_of_a_layer_is_named_too():
 def test_a_part_that_is_not_there():
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     for index in (2, -3, 10**30):
-        with pytest.raises((IndexError, ValueError), match="^Sequential: index "):
+        with pytest.raises((IndexError, ValueError), match=r"^Sequential: index "):
             net[index]
     with pytest.raises(TypeError, match="Sequential: index must be an integer, got 'relu'"):
         net["relu"]
