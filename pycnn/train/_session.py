@@ -197,6 +197,10 @@ def _go(trainer: Trainer, run: Run, data: Dataset, state: State | None = None) -
     except (KeyboardInterrupt, FloatingPointError):
         run.save_model(trainer.model)
         raise
+    except BrokenPipeError:  # nobody reads the progress any more; the step it told of is whole
+        trainer.save_checkpoint(run.checkpoint)
+        run.save_model(trainer.model)
+        raise
     evaluation = trainer.evaluate()
     run = dataclasses.replace(run, result=_result(trainer, evaluation))
     model_file = run.save_model(trainer.model)
