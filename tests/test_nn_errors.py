@@ -259,3 +259,12 @@ def test_a_part_that_is_not_there():
         graph["b"]
     with pytest.raises(ValueError, match="node 'c': the input 'x' is one value, got index 1"):
         graph.add("c", nn.ReLU(), ("x", 1))
+
+
+@pytest.mark.parametrize("dims", [(3, 1), (-1, -2), (0, -1), (1, 1), (-3, 2)])
+def test_flatten_knows_when_its_axes_cannot_be_in_order(dims):
+    if dims[0] > dims[1] and (dims[0] < 0) == (dims[1] < 0):
+        with pytest.raises(ValueError, match=rf"^Flatten: start_dim must not be behind end_dim, got {dims[0]} and "):
+            nn.Flatten(*dims)
+    else:
+        nn.Flatten(*dims)
