@@ -21,12 +21,12 @@
 #define RESTRICT __restrict__
 #endif
 
-/* Before a loop of at most eight rounds whose body indexes an array of vectors: unrolled whole, the array stays in
+/* Before a loop of at most 16 rounds whose body indexes an array of vectors: unrolled whole, the array stays in
  * registers. GCC leaves loops of 24 vectors alone otherwise and goes through the stack. */
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #else
 #define UNROLL
 #endif
@@ -43,6 +43,7 @@
 #include "gemm.inc.h"
 #include "winograd.inc.h"
 #include "pool.inc.h"
+#include "depthwise.inc.h"
 #include "vector.inc.h"
 #include "undef.inc.h"
 #undef TYPED
@@ -57,6 +58,7 @@
 #include "gemm.inc.h"
 #include "winograd.inc.h"
 #include "pool.inc.h"
+#include "depthwise.inc.h"
 #include "vector.inc.h"
 #include "undef.inc.h"
 #undef TYPED
@@ -71,5 +73,6 @@ extern const pycnn_tiles TILES(ISA_NAME);
 const pycnn_tiles TILES(ISA_NAME) = {
     TABLE(f32, ISA_NAME, gemm),   TABLE(f64, ISA_NAME, gemm),   TABLE(f32, ISA_NAME, winograd),
     TABLE(f64, ISA_NAME, winograd), TABLE(f32, ISA_NAME, pool), TABLE(f64, ISA_NAME, pool),
-    TABLE(f32, ISA_NAME, vector), TABLE(f64, ISA_NAME, vector),
+    TABLE(f32, ISA_NAME, vector), TABLE(f64, ISA_NAME, vector), TABLE(f32, ISA_NAME, depthwise),
+    TABLE(f64, ISA_NAME, depthwise),
 };

@@ -304,15 +304,9 @@ static const TYPED(pycnn_pool) NAME(pool_table) = {
 #undef pool_bits
 #undef pool_mask
 #undef pool_as_bits
-#undef pool_in_order
-#undef pool_permute
 #undef pmask
 #undef pload_part
 #undef pstore_part
 #undef pbetter
 #undef pselect
 #undef pkeep
-#undef peven
-#undef podd
-#undef plow
-#undef phigh

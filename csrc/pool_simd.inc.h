@@ -9,7 +9,8 @@
  *      cequal(a, b)                    pmask
  *      peven(a, b) podd(a, b)          of the 2 * VL values a, b
  *      plow(e, o) phigh(e, o)          the first and the second half of e0 o0 e1 o1 ...
- * Included by pool.inc.h, which takes the names back at its end. */
+ * Included by pool.inc.h, which takes the names back at its end, but for the last two lines, which
+ * depthwise.inc.h uses too. */
 
 #if defined(PYCNN_ISA_AVX512)
 

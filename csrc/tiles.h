@@ -20,12 +20,23 @@ typedef struct {
     ptrdiff_t begin, length, place;
 } pycnn_stretch;
 
+/* One plane times one kernel: see depthwise.inc.h. Steps in values. */
+typedef struct {
+    ptrdiff_t rows, cols;         /* of outputs */
+    ptrdiff_t src_line, dst_line; /* from a row of outputs to the next, in src and in dst (or dy) */
+    ptrdiff_t kh, kw;             /* taps */
+    ptrdiff_t tap_line;           /* from a row of taps to the next, in src */
+    const ptrdiff_t *column;      /* [kw]: from an output's own column to that of a tap, in src */
+    int spill;                    /* what lies behind a row of dst, up to the end of its last row, may be overwritten */
+} pycnn_window;
+
 #define REAL float
 #define T(name) name##_f32
 #include "gemm_table.inc.h"
 #include "winograd_table.inc.h"
 #include "pool_table.inc.h"
 #include "vector_table.inc.h"
+#include "depthwise_table.inc.h"
 #undef T
 #undef REAL
 #define REAL double
@@ -34,6 +45,7 @@ typedef struct {
 #include "winograd_table.inc.h"
 #include "pool_table.inc.h"
 #include "vector_table.inc.h"
+#include "depthwise_table.inc.h"
 #undef T
 #undef REAL
 
@@ -46,6 +58,8 @@ typedef struct {
     const pycnn_pool_f64 *pool_f64;
     const pycnn_vector_f32 *vector_f32;
     const pycnn_vector_f64 *vector_f64;
+    const pycnn_depthwise_f32 *depthwise_f32;
+    const pycnn_depthwise_f64 *depthwise_f64;
 } pycnn_tiles;
 
 /* The active table and its name. pycnn_select_isa: 0, or -1 where this processor or build lacks the set. */

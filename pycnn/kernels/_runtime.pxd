@@ -191,6 +191,25 @@ cdef extern from "tiles.h" nogil:
         PYCNN_EXP
         PYCNN_LOG
 
+    ctypedef struct Window "pycnn_window":
+        Py_ssize_t rows, cols, src_line, dst_line, kh, kw, tap_line
+        const Py_ssize_t* column
+        int spill
+
+    ctypedef struct depthwise_f32 "pycnn_depthwise_f32":
+        void (*pad)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                    Py_ssize_t) noexcept nogil
+        void (*sum)(float*, const float*, const float*, const Window*, float, int) noexcept nogil
+        void (*dot)(float*, const float*, const float*, const Window*) noexcept nogil
+        void (*fold)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+
+    ctypedef struct depthwise_f64 "pycnn_depthwise_f64":
+        void (*pad)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                    Py_ssize_t) noexcept nogil
+        void (*sum)(double*, const double*, const double*, const Window*, double, int) noexcept nogil
+        void (*dot)(double*, const double*, const double*, const Window*) noexcept nogil
+        void (*fold)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+
     ctypedef struct tile_tables "pycnn_tiles":
         const gemm_f32* gemm_f32
         const gemm_f64* gemm_f64
@@ -200,6 +219,8 @@ cdef extern from "tiles.h" nogil:
         const pool_f64* pool_f64
         const vector_table* vector_f32
         const vector_table* vector_f64
+        const depthwise_f32* depthwise_f32
+        const depthwise_f64* depthwise_f64
 
 
 ctypedef void (*chunk_fn)(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil

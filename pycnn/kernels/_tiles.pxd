@@ -3,7 +3,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport Piece, Stretch, tiles
+from pycnn.kernels._runtime cimport Piece, Stretch, Window, tiles
 
 
 cdef inline Py_ssize_t lanes(floating* tag) noexcept nogil:
@@ -193,3 +193,46 @@ cdef inline bint winograd_gradient(Py_ssize_t m, floating* lines, const floating
         return tiles().winograd_f32.gradient[m == 4](lines, s, xi_step, used)
     else:
         return tiles().winograd_f64.gradient[m == 4](lines, s, xi_step, used)
+
+
+# One plane of a depthwise convolution.
+
+cdef inline void plane_pad(floating* dst, Py_ssize_t width, const floating* src, Py_ssize_t line, Py_ssize_t pixel,
+                           Py_ssize_t size, Py_ssize_t lead, Py_ssize_t stride, Py_ssize_t rows) noexcept nogil:
+    if floating is float:
+        tiles().depthwise_f32.pad(dst, width, src, line, pixel, size, lead, stride, rows)
+    else:
+        tiles().depthwise_f64.pad(dst, width, src, line, pixel, size, lead, stride, rows)
+
+
+cdef inline void plane_merge(floating* dst, Py_ssize_t line, Py_ssize_t pixel, const floating* src, Py_ssize_t pitch,
+                             Py_ssize_t phase_step, Py_ssize_t size, Py_ssize_t stride,
+                             Py_ssize_t rows) noexcept nogil:
+    if floating is float:
+        tiles().pool_f32.merge(dst, line, pixel, src, pitch, phase_step, size, 0, stride, rows)
+    else:
+        tiles().pool_f64.merge(dst, line, pixel, src, pitch, phase_step, size, 0, stride, rows)
+
+
+cdef inline void plane_sum(floating* dst, const floating* src, const floating* weight, const Window* window,
+                           floating bias, bint accumulate) noexcept nogil:
+    if floating is float:
+        tiles().depthwise_f32.sum(dst, src, weight, window, bias, accumulate)
+    else:
+        tiles().depthwise_f64.sum(dst, src, weight, window, bias, accumulate)
+
+
+cdef inline void plane_dot(floating* sums, const floating* src, const floating* dy,
+                           const Window* window) noexcept nogil:
+    if floating is float:
+        tiles().depthwise_f32.dot(sums, src, dy, window)
+    else:
+        tiles().depthwise_f64.dot(sums, src, dy, window)
+
+
+cdef inline void plane_fold(floating* dst, const floating* sums, Py_ssize_t count, Py_ssize_t slices,
+                            Py_ssize_t slice_step) noexcept nogil:
+    if floating is float:
+        tiles().depthwise_f32.fold(dst, sums, count, slices, slice_step)
+    else:
+        tiles().depthwise_f64.fold(dst, sums, count, slices, slice_step)

@@ -20,6 +20,7 @@ from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
+from pycnn.kernels.conv_depthwise cimport depthwise_run
 from pycnn.kernels.conv_direct cimport direct_applies, direct_run
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
 from pycnn.kernels.conv_winograd cimport BACKWARD_INPUT, FORWARD, winograd_run, winograd_tile
@@ -240,6 +241,9 @@ def conv_forward(const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
         if m:
             done = winograd_run(&q, m, False, <const floating*> job.src, <const floating*> job.w,
                                 <const floating*> job.bias, <floating*> job.dst)
+        if done < 0:
+            done = depthwise_run(&q, False, <const floating*> job.src, <const floating*> job.w,
+                                 <const floating*> job.bias, <floating*> job.dst)
         if done < 0 and direct_applies(<floating*> NULL, &q, False):
             done = direct_run(&q, False, <const floating*> job.src, <const floating*> job.w,
                               <const floating*> job.bias, <floating*> job.dst)
@@ -294,6 +298,9 @@ def conv_backward_input(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, O
         if m:
             done = winograd_run(&q, m, True, <const floating*> job.src, <const floating*> job.w,
                                 <const floating*> job.bias, <floating*> job.dst)
+        if done < 0:
+            done = depthwise_run(&q, True, <const floating*> job.src, <const floating*> job.w,
+                                 <const floating*> job.bias, <floating*> job.dst)
         if done < 0 and direct_applies(<floating*> NULL, &q, True):
             done = direct_run(&q, True, <const floating*> job.src, <const floating*> job.w,
                               <const floating*> job.bias, <floating*> job.dst)

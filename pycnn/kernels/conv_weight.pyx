@@ -19,6 +19,7 @@ from pycnn.kernels._geometry cimport Geometry, read_geometry
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
+from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
 from pycnn.kernels.conv_direct_weight cimport direct_weight_applies, direct_weight_run
 from pycnn.kernels.conv_winograd cimport BACKWARD_WEIGHT, winograd_tile
 from pycnn.kernels.conv_winograd_weight cimport winograd_weight_run
@@ -334,6 +335,8 @@ def conv_backward_weight(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, 
         m = winograd_tile(&q, BACKWARD_WEIGHT)
         if m:
             done = winograd_weight_run(&q, m, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+        if done < 0:
+            done = depthwise_weight_run(&q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
         if done < 0 and direct_weight_applies(<floating*> NULL, &q):
             done = direct_weight_run(&q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
         if done < 0:
