@@ -8,13 +8,16 @@ normal, and normal cut off at 0 as behind a ReLU (weights normal).
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pycnn import functional as F
 from pycnn.kernels import _runtime
 
-KINDS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
+Array = npt.NDArray[Any]
+KINDS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
     "uniform": lambda rng, shape: rng.uniform(-1, 1, shape),
     "normal": lambda rng, shape: rng.standard_normal(shape),
     "relu": lambda rng, shape: np.maximum(rng.standard_normal(shape), 0),
@@ -23,13 +26,13 @@ PASSES = ("forward", "input", "weight")
 ALGORITHMS = ("direct", "winograd2", "winograd4")
 
 
-def passes(x, weight, delta):
+def passes(x: Array, weight: Array, delta: Array) -> tuple[Any, Any, Any]:
     """Return y, dx and dw of a 3 x 3 convolution with padding 1."""
     dx, dw, _ = F.conv2d_backward(delta, x, weight, padding=1, needs=("input", "weight"))
     return F.conv2d(x, weight, padding=1), dx, dw
 
 
-def errors(channels, kind, algorithm, seed):
+def errors(channels: int, kind: str, algorithm: str, seed: int) -> list[float]:
     """Relative errors of the three passes."""
     rng = np.random.default_rng([channels, seed])
     x = KINDS[kind](rng, (1, channels, 16, 16)).astype(np.float32)
@@ -42,7 +45,7 @@ def errors(channels, kind, algorithm, seed):
     return [float(np.abs(g - w).max() / np.abs(w).max()) for g, w in zip(got, want)]
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
