@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "platform_threads.h"
+#include "sanitize.h"
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -68,6 +69,7 @@ static block_t *system_alloc(size_t bytes) {
 }
 
 static void system_free(block_t *block) {
+    unhide(block, block->bytes);
 #ifdef _WIN32
     _aligned_free(block);
 #else
@@ -118,13 +120,19 @@ void *pycnn_malloc(size_t bytes) {
     }
     block->bytes = rounded;
     block->class_index = index;
-    if (poison) memset((char *)block + HEADER, 0xFF, rounded - HEADER);
-    return (char *)block + HEADER;
+    char *memory = (char *)block + HEADER;
+    unhide(memory, rounded - HEADER);
+    if (poison) memset(memory, 0xFF, rounded - HEADER);
+    hide(block, HEADER); /* of the block only what was asked for may be touched */
+    hide(memory + bytes, rounded - HEADER - bytes);
+    return memory;
 }
 
 void pycnn_free(void *memory) {
     if (!memory) return;
     block_t *block = (block_t *)((char *)memory - HEADER);
+    unhide(block, HEADER);
+    hide(memory, block->bytes - HEADER);
     pycnn_lock(&heap.mutex);
     const int keep = heap.cached + block->bytes <= heap.limit;
     if (keep) {

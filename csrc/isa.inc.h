@@ -5,6 +5,7 @@
 #include <string.h>
 #include <math.h>
 
+#include "sanitize.h"
 #include "tiles.h"
 
 #if defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)

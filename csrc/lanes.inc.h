@@ -17,12 +17,14 @@ ALWAYS_INLINE __mmask16 NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
     return (__mmask16)(((1u << hi) - 1u) & ~((1u << lo) - 1u));
 }
 ALWAYS_INLINE vec NAME(load_part)(const float *p, ptrdiff_t lo, ptrdiff_t hi) {
+    (void)touched(p + lo, hi - lo);
     return _mm512_maskz_loadu_ps(NAME(part)(lo, hi), p);
 }
 ALWAYS_INLINE vec NAME(load_even_part)(const float *p, ptrdiff_t lo, ptrdiff_t hi) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     /* the values wanted: p[2 * lo], p[2 * lo + 2], ..., p[2 * hi - 2] */
     const unsigned long long wanted = (hi > lo ? ((1ull << (2 * hi - 1)) - 1ull) & ~((1ull << (2 * lo)) - 1ull) : 0ull);
+    (void)touched(p + 2 * lo, 2 * (hi - lo) - 1);
     const __m512 low = _mm512_maskz_loadu_ps((__mmask16)wanted, p);
     const __m512 high = _mm512_maskz_loadu_ps((__mmask16)(wanted >> 16), p + 16);
     return _mm512_maskz_permutex2var_ps(NAME(part)(lo, hi), low, even, high);
@@ -48,11 +50,13 @@ ALWAYS_INLINE __mmask8 NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
     return (__mmask8)(((1u << hi) - 1u) & ~((1u << lo) - 1u));
 }
 ALWAYS_INLINE vec NAME(load_part)(const double *p, ptrdiff_t lo, ptrdiff_t hi) {
+    (void)touched(p + lo, hi - lo);
     return _mm512_maskz_loadu_pd(NAME(part)(lo, hi), p);
 }
 ALWAYS_INLINE vec NAME(load_even_part)(const double *p, ptrdiff_t lo, ptrdiff_t hi) {
     const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
     const unsigned wanted = hi > lo ? ((1u << (2 * hi - 1)) - 1u) & ~((1u << (2 * lo)) - 1u) : 0u;
+    (void)touched(p + 2 * lo, 2 * (hi - lo) - 1);
     const __m512d low = _mm512_maskz_loadu_pd((__mmask8)wanted, p);
     const __m512d high = _mm512_maskz_loadu_pd((__mmask8)(wanted >> 8), p + 8);
     return _mm512_maskz_permutex2var_pd(NAME(part)(lo, hi), low, even, high);
@@ -79,6 +83,7 @@ ALWAYS_INLINE __m256i NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
     return _mm256_andnot_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)hi), lane));
 }
 ALWAYS_INLINE vec NAME(load_part)(const float *p, ptrdiff_t lo, ptrdiff_t hi) {
+    (void)touched(p + lo, hi - lo);
     return _mm256_maskload_ps(p, NAME(part)(lo, hi));
 }
 ALWAYS_INLINE void NAME(store_short)(float *d, const float *s, ptrdiff_t n, float b) {
@@ -99,6 +104,7 @@ ALWAYS_INLINE __m256i NAME(part)(ptrdiff_t lo, ptrdiff_t hi) {
     return _mm256_andnot_si256(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(hi), lane));
 }
 ALWAYS_INLINE vec NAME(load_part)(const double *p, ptrdiff_t lo, ptrdiff_t hi) {
+    (void)touched(p + lo, hi - lo);
     return _mm256_maskload_pd(p, NAME(part)(lo, hi));
 }
 ALWAYS_INLINE void NAME(store_short)(double *d, const double *s, ptrdiff_t n, double b) {

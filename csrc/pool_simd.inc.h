@@ -19,13 +19,13 @@
 #define cadd(a, b) _mm_add_epi8((a), (b))
 #define cselect(m, a, b) _mm_mask_mov_epi8((b), (m), (a))
 #define pool_bits(n) ((1u << (n)) - 1u)
-#define cload_part(p, n) _mm_maskz_loadu_epi8((__mmask16)pool_bits(n), (p))
-#define cstore_part(p, a, n) _mm_mask_storeu_epi8((p), (__mmask16)pool_bits(n), (a))
+#define cload_part(p, n) _mm_maskz_loadu_epi8((__mmask16)pool_bits(n), touched((p), (n)))
+#define cstore_part(p, a, n) _mm_mask_storeu_epi8(touched((p), (n)), (__mmask16)pool_bits(n), (a))
 
 #ifdef PYCNN_F32
 #define pmask __mmask16
-#define pload_part(p, n) _mm512_maskz_loadu_ps((__mmask16)pool_bits(n), (p))
-#define pstore_part(p, v, n) _mm512_mask_storeu_ps((p), (__mmask16)pool_bits(n), (v))
+#define pload_part(p, n) _mm512_maskz_loadu_ps((__mmask16)pool_bits(n), touched((p), (n)))
+#define pstore_part(p, v, n) _mm512_mask_storeu_ps(touched((p), (n)), (__mmask16)pool_bits(n), (v))
 #define pbetter(v, best) \
     _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask((best), (best), _CMP_ORD_Q), (v), (best), _CMP_NLE_UQ)
 #define pselect(m, a, b) _mm512_mask_mov_ps((b), (m), (a))
@@ -40,8 +40,8 @@
 #define phigh(e, o) pool_permute((e), _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), (o))
 #else
 #define pmask __mmask8
-#define pload_part(p, n) _mm512_maskz_loadu_pd((__mmask8)pool_bits(n), (p))
-#define pstore_part(p, v, n) _mm512_mask_storeu_pd((p), (__mmask8)pool_bits(n), (v))
+#define pload_part(p, n) _mm512_maskz_loadu_pd((__mmask8)pool_bits(n), touched((p), (n)))
+#define pstore_part(p, v, n) _mm512_mask_storeu_pd(touched((p), (n)), (__mmask8)pool_bits(n), (v))
 #define pbetter(v, best) \
     _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask((best), (best), _CMP_ORD_Q), (v), (best), _CMP_NLE_UQ)
 #define pselect(m, a, b) _mm512_mask_mov_pd((b), (m), (a))
@@ -66,8 +66,8 @@
 #define pool_as_bits(m) _mm256_castps_si256(m)
 static const int32_t NAME(pool_bits)[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 #define pool_mask(n) _mm256_loadu_si256((const __m256i *)(NAME(pool_bits) + 8 - (n)))
-#define pload_part(p, n) _mm256_maskload_ps((p), pool_mask(n))
-#define pstore_part(p, v, n) _mm256_maskstore_ps((p), pool_mask(n), (v))
+#define pload_part(p, n) _mm256_maskload_ps(touched((p), (n)), pool_mask(n))
+#define pstore_part(p, v, n) _mm256_maskstore_ps(touched((p), (n)), pool_mask(n), (v))
 #define pbetter(v, best) \
     _mm256_and_ps(_mm256_cmp_ps((best), (best), _CMP_ORD_Q), _mm256_cmp_ps((v), (best), _CMP_NLE_UQ))
 #define pselect(m, a, b) _mm256_blendv_ps((b), (a), (m))
@@ -90,8 +90,8 @@ static inline void NAME(store_codes)(uint8_t *p, __m256i a) {
 #define pool_as_bits(m) _mm256_castpd_si256(m)
 static const int64_t NAME(pool_bits)[8] = {-1, -1, -1, -1};
 #define pool_mask(n) _mm256_loadu_si256((const __m256i *)(NAME(pool_bits) + 4 - (n)))
-#define pload_part(p, n) _mm256_maskload_pd((p), pool_mask(n))
-#define pstore_part(p, v, n) _mm256_maskstore_pd((p), pool_mask(n), (v))
+#define pload_part(p, n) _mm256_maskload_pd(touched((p), (n)), pool_mask(n))
+#define pstore_part(p, v, n) _mm256_maskstore_pd(touched((p), (n)), pool_mask(n), (v))
 #define pbetter(v, best) \
     _mm256_and_pd(_mm256_cmp_pd((best), (best), _CMP_ORD_Q), _mm256_cmp_pd((v), (best), _CMP_NLE_UQ))
 #define pselect(m, a, b) _mm256_blendv_pd((b), (a), (m))

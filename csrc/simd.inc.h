@@ -49,8 +49,9 @@
 #define vshr(v, n) _mm512_castsi512_ps(_mm512_srli_epi32(_mm512_castps_si512(v), (n)))
 #define vbits(u) _mm512_castsi512_ps(_mm512_set1_epi32((int)(u)))
 #define vhmax(v) _mm512_reduce_max_ps(v)
-#define vload_part(p, n, fill) _mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << (n)) - 1), (p))
-#define vstore_part(p, v, n) _mm512_mask_storeu_ps((p), (__mmask16)((1u << (n)) - 1), (v))
+#define vload_part(p, n, fill) \
+    _mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << (n)) - 1), touched((p), (n)))
+#define vstore_part(p, v, n) _mm512_mask_storeu_ps(touched((p), (n)), (__mmask16)((1u << (n)) - 1), (v))
 #else
 #define VL 8
 #define vec __m512d
@@ -78,8 +79,9 @@
 #define vshr(v, n) _mm512_castsi512_pd(_mm512_srli_epi64(_mm512_castpd_si512(v), (n)))
 #define vbits(u) _mm512_castsi512_pd(_mm512_set1_epi64((long long)(u)))
 #define vhmax(v) _mm512_reduce_max_pd(v)
-#define vload_part(p, n, fill) _mm512_mask_loadu_pd(_mm512_set1_pd(fill), (__mmask8)((1u << (n)) - 1), (p))
-#define vstore_part(p, v, n) _mm512_mask_storeu_pd((p), (__mmask8)((1u << (n)) - 1), (v))
+#define vload_part(p, n, fill) \
+    _mm512_mask_loadu_pd(_mm512_set1_pd(fill), (__mmask8)((1u << (n)) - 1), touched((p), (n)))
+#define vstore_part(p, v, n) _mm512_mask_storeu_pd(touched((p), (n)), (__mmask8)((1u << (n)) - 1), (v))
 #endif
 
 #elif defined(PYCNN_ISA_AVX2)
