@@ -18,8 +18,6 @@ from pycnn.kernels.pooling_common cimport (
 
 # Moving a value needs to know its width only.
 ctypedef fused word:
-    unsigned char
-    unsigned short
     unsigned int
     unsigned long long
 
@@ -129,10 +127,6 @@ cdef void _group(const Job* job, Py_ssize_t n, Py_ssize_t first, Py_ssize_t chan
         _add(<float*> NULL, job, n, first, channels)
     elif job.add:
         _add(<double*> NULL, job, n, first, channels)
-    elif job.itemsize == 1:
-        _move(<unsigned char*> NULL, job, n, first, channels, job.write)
-    elif job.itemsize == 2:
-        _move(<unsigned short*> NULL, job, n, first, channels, job.write)
     elif job.itemsize == 4:
         _move(<unsigned int*> NULL, job, n, first, channels, job.write)
     else:
