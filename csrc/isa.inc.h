@@ -17,14 +17,20 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #define ALWAYS_INLINE static __forceinline
 #define RESTRICT __restrict
+#elif defined(PYCNN_ASAN) /* a check at every access of every inlined copy would take the compiler many minutes */
+#define ALWAYS_INLINE static inline __attribute__((unused))
+#define RESTRICT __restrict__
 #else
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define RESTRICT __restrict__
 #endif
 
 /* Before a loop of at most 16 rounds whose body indexes an array of vectors: unrolled whole, the array stays in
- * registers. GCC leaves loops of 24 vectors alone otherwise and goes through the stack. */
-#if defined(__clang__)
+ * registers. GCC leaves loops of 24 vectors alone otherwise and goes through the stack. Not under AddressSanitizer, for
+ * the compiler's time as above. */
+#if defined(PYCNN_ASAN)
+#define UNROLL
+#elif defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
 #define UNROLL _Pragma("GCC unroll 16")

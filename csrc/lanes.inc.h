@@ -154,6 +154,7 @@ ALWAYS_INLINE void NAME(store_even_sum)(REAL *d, const REAL *s, ptrdiff_t n, REA
     for (; i < n; i += VL) {
         const unsigned long long wanted = 0x55555555ull & (n - i >= VL ? ~0ull : (1ull << (2 * (n - i))) - 1);
         const vec v = vadd(NAME(load_part)(s + i, 0, n - i >= VL ? VL : n - i), vset(b));
+        (void)touched(d + 2 * i, 2 * (n - i >= VL ? VL : n - i) - 1);
         _mm512_mask_storeu_ps(d + 2 * i, (__mmask16)wanted, _mm512_permutexvar_ps(low, v));
         _mm512_mask_storeu_ps(d + 2 * i + VL, (__mmask16)(wanted >> VL), _mm512_permutexvar_ps(high, v));
     }
