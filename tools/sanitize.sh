@@ -44,10 +44,11 @@ done
 run=(python -m pytest -q -s -p no:cacheprovider)
 for isa in $isas; do
     printf '\n== %s (%ss)\n' "$isa" "$SECONDS"
-    tests PYCNN_ISA="$isa" PYCNN_CACHE_MB=0 "${run[@]}" tests/test_oracle.py tests/test_winograd.py "$@"
+    tests PYCNN_ISA="$isa" PYCNN_CACHE_MB=0 "${run[@]}" tests/test_oracle.py tests/test_conv_*.py \
+        tests/test_depthwise.py tests/test_winograd.py "$@"
 done
 printf '\n== random and tricky calls, threads, memory (%ss)\n' "$SECONDS"
-tests PYCNN_CACHE_MB=0 "${run[@]}" tests/test_hypothesis_*.py tests/test_activation_*.py tests/test_conv_input.py \
+tests PYCNN_CACHE_MB=0 "${run[@]}" tests/test_hypothesis_*.py tests/test_activation_*.py \
     tests/test_compact_places.py tests/test_adjoint.py tests/test_gradcheck_functions.py tests/test_nn_threads.py "$@"
 tests "${run[@]}" tests/test_runtime.py tests/test_out_of_memory.py "$@"
 printf '\n== nothing found (%ss)\n' "$SECONDS"
