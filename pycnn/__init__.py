@@ -5,7 +5,18 @@
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+try:
+    importlib.import_module("pycnn.kernels._runtime")
+except ModuleNotFoundError as error:
+    if error.name != "pycnn.kernels._runtime" or not os.path.exists(f"{__path__[0]}/kernels/_runtime.pyx"):
+        raise
+    raise ImportError(
+        f"pycnn: {__path__[0]} is its source folder, and the extensions there are not built: start Python in another"
+        " folder, or build them in this one with `pip install -e .`"
+    ) from None
 
 from pycnn import functional
 from pycnn._config import (

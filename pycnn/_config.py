@@ -3,12 +3,14 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from pycnn.kernels import _runtime
+
+MAX_THREADS = _runtime.MAX_THREADS
 
 
 def _quota() -> float:
@@ -33,14 +35,14 @@ def _default_threads() -> int:
     except AttributeError:  # not Linux
         cpus = os.cpu_count() or 1
     quota = _quota()
-    return max(1, min(cpus, -int(-quota // 1)) if quota != float("inf") else cpus)
+    return min(MAX_THREADS, max(1, min(cpus, -int(-quota // 1)) if quota != float("inf") else cpus))
 
 
-def _positive(name: str, value: object) -> int:
+def _thread_count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: n must be an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name}: n must be >= 1, got {value}")
+    if not 1 <= value <= MAX_THREADS:
+        raise ValueError(f"{name}: n must be >= 1 and <= {MAX_THREADS}, got {value}")
     return int(value)
 
 
@@ -52,7 +54,14 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1. The default is the number of CPUs the process may use, or ``PYCNN_NUM_THREADS``.
+        1 to 256. The default is the number of CPUs the process may use, or ``PYCNN_NUM_THREADS``.
+
+    Raises
+    ------
+    TypeError
+        If `n` is not an integer.
+    ValueError
+        If `n` is out of range.
 
     Examples
     --------
@@ -63,7 +72,7 @@ def set_num_threads(n: int) -> None:
     2
     >>> pycnn.set_num_threads(old)
     """
-    _runtime.set_num_threads(_positive("set_num_threads", n))
+    _runtime.set_num_threads(_thread_count("set_num_threads", n))
 
 
 def get_num_threads() -> int:
@@ -79,9 +88,22 @@ def get_num_threads() -> int:
     return n
 
 
-@contextmanager
-def threads(n: int) -> Iterator[None]:
+def threads(n: int) -> AbstractContextManager[None]:
     """Limit the calls that this Python thread makes inside the block to `n` threads.
+
+    Parameters
+    ----------
+    n : int
+        1 to 256.
+
+    Returns
+    -------
+    context manager
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `set_num_threads`, at the call.
 
     Examples
     --------
@@ -90,7 +112,12 @@ def threads(n: int) -> Iterator[None]:
     ...     pycnn.get_num_threads()
     1
     """
-    old = _runtime.set_local_threads(_positive("threads", n))
+    return _limited(_thread_count("threads", n))
+
+
+@contextmanager
+def _limited(n: int) -> Iterator[None]:
+    old = _runtime.set_local_threads(n)
     try:
         yield
     finally:
@@ -159,7 +186,7 @@ def empty_cache() -> None:
 def _configure() -> None:
     """Read PYCNN_ISA, PYCNN_NUM_THREADS, PYCNN_EXACT and PYCNN_CACHE_MB. An unusable value raises here, at import."""
     _runtime.select_isa(os.environ.get("PYCNN_ISA", ""))
-    _runtime.set_num_threads(_environment_int("PYCNN_NUM_THREADS", 1) or _default_threads())
+    _runtime.set_num_threads(_environment_int("PYCNN_NUM_THREADS", 1, MAX_THREADS) or _default_threads())
     exact = os.environ.get("PYCNN_EXACT", "")
     if exact not in ("", "0", "1"):
         raise ValueError(f"PYCNN_EXACT: must be 0 or 1, got {exact!r}")
@@ -169,10 +196,10 @@ def _configure() -> None:
         _runtime.set_cache_limit(cache << 20)
 
 
-def _environment_int(name: str, low: int) -> int | None:
+def _environment_int(name: str, low: int, high: int = 2**31 - 1) -> int | None:
     text = os.environ.get(name, "")
-    if text and not (text.isdecimal() and low <= int(text) < 2**31):
-        raise ValueError(f"{name}: must be an integer >= {low}, got {text!r}")
+    if text and not (text.isdecimal() and len(text) < 12 and low <= int(text) <= high):
+        raise ValueError(f"{name}: must be an integer >= {low} and <= {high}, got {text!r}")
     return int(text) if text else None
 
 

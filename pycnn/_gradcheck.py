@@ -1,6 +1,7 @@
 """Compare backward with central differences of forward, in float64."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -108,7 +109,9 @@ def gradcheck(
         Arrays of floats are turned into float64 and checked; others (labels, indices) are passed on.
     backward : callable, optional
         For a function: ``backward(grad_output, *inputs)`` returns a gradient or a tuple of them, in the order
-        of the inputs. None in the tuple, and inputs behind its end, are not checked.
+        of the inputs. None in the tuple, and inputs behind its end, are not checked; nor are gradients of
+        optional arguments that were left out. A `backward` without the last inputs among its arguments (that
+        of ``conv2d`` has no bias) is called without them.
     eps : float
         Half the distance of the two points.
     atol, rtol : float
@@ -151,8 +154,7 @@ def gradcheck(
     """
     if not (isinstance(function, Module) or callable(function)):
         raise TypeError(f"gradcheck: function must be a Module or a callable, got {type(function).__name__}")
-    if isinstance(function, Module) == (backward is not None):
-        raise TypeError("gradcheck: backward goes with a function, and a module has its own")
+    _check_backward(function, backward)
     for name, limit in (("eps", eps), ("atol", atol), ("rtol", rtol)):
         if _args.number("gradcheck", name, limit) < 0 or (name == "eps" and limit == 0):
             raise ValueError(f"gradcheck: {name} must be positive, got {limit}")
@@ -178,6 +180,17 @@ def gradcheck(
     return report
 
 
+def _check_backward(function: Any, backward: Any) -> None:
+    name = getattr(function, "__name__", type(function).__name__)
+    if isinstance(function, Module):
+        if backward is not None:
+            raise TypeError(f"gradcheck: backward must be left out for a module, which has its own, got {backward!r}")
+    elif backward is None:
+        raise TypeError(f"gradcheck: backward must be given for a function, as in gradcheck({name}, x, backward=...)")
+    elif not callable(backward):
+        raise TypeError(f"gradcheck: backward must be a callable, got {backward!r}")
+
+
 class _FunctionRun:
     """A pair of functions with their inputs."""
 
@@ -190,7 +203,33 @@ class _FunctionRun:
 
     def gradients(self, grad_output: Any) -> Iterator[tuple[str, Array, Any]]:
         """Yield name, array and gradient of all that is to be checked."""
-        yield from _input_gradients(self._inputs, self._backward(grad_output, *self._inputs))
+        taken = self._inputs[: _taken(self._forward, self._backward, len(self._inputs))]
+        grads = self._backward(grad_output, *taken)
+        if isinstance(grads, tuple):
+            grads = grads[: len(self._inputs)] + tuple(g for g in self._further(grads) if g is not None)
+        yield from _input_gradients(self._inputs, grads)
+
+    def _further(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the gradients that belong to no argument of the forward function."""
+        try:
+            count = len(inspect.signature(self._forward).parameters)
+        except (TypeError, ValueError):  # not written in Python
+            count = 0
+        return grads[max(count, len(self._inputs)) :]
+
+
+def _taken(forward: Callable[..., Any], backward: Callable[..., Any], count: int) -> int:
+    """Return how many of `count` inputs `backward` takes: one that continues otherwise than `forward` ends there."""
+    try:
+        names = list(inspect.signature(forward).parameters)[:count]
+        others = list(inspect.signature(backward).parameters.values())[1:]
+    except (TypeError, ValueError):  # not written in Python
+        return count
+    known = {parameter.name for parameter in others}
+    for index, (name, other) in enumerate(zip(names, others)):
+        if name != other.name:
+            return index if index and name not in known and other.default is not other.empty else count
+    return count
 
 
 class _ModuleRun:

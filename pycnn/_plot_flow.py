@@ -195,6 +195,11 @@ def _arrow(axes: "Axes", start: float, stop: float, y: float, colour: str) -> No
     axes.add_patch(FancyArrowPatch((start, y), (stop, y), arrowstyle=style, color=colour, lw=0, mutation_scale=1))
 
 
+def _left_out(values: Array, channels: int) -> str:
+    """Return a line that says how many of the maps are drawn, where it is not all of them."""
+    return f"\n{channels} of {len(values)} maps" if values.ndim == 3 and len(values) > channels else ""
+
+
 def _shape_text(values: Array) -> str:
     return " × ".join(str(n) for n in values.shape)
 
@@ -217,7 +222,8 @@ def draw_gradient_flow(
     sample : int
         Which of the batch is drawn.
     channels : int
-        At most so many maps of a layer are drawn; each layer has a colour scale of its own.
+        At most so many maps of a layer are drawn, and the picture says of how many; each layer has a colour scale of
+        its own.
     class_names : sequence of str
         Names of the outputs.
 
@@ -247,7 +253,7 @@ def draw_gradient_flow(
     for number, step in enumerate(steps):
         left = 0.8 + number * COLUMN
         activation, delta = step.activation[sample], step.delta[sample]
-        name = f"{step.name.split('(')[0]}\n{_shape_text(activation)}"
+        name = f"{step.name.split('(')[0]}\n{_shape_text(activation)}{_left_out(activation, channels)}"
         axes.text(left + MAP / 2, tops[0] - 0.25, name, fontsize=SMALL, color=INK, ha="center", va="bottom")
         _stack(axes, activation, "value", left, tops[0], channels, class_names, height)
         _stack(axes, delta, "delta", left, tops[1], channels, class_names, height)

@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import pycnn
+from pycnn._config import MAX_THREADS
 
 BAD, DIVERGED, INTERRUPTED = 2, 1, 130
 _SETTINGS = (
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     with contextlib.ExitStack() as stack:
         try:
-            args = _parser().parse_args(argv)
+            args = _arguments(argv)
             if getattr(args, "threads", None):
                 stack.enter_context(pycnn.threads(args.threads))
             with np.errstate(all="ignore"):  # a loss that is not finite is told once, in words
@@ -102,8 +104,13 @@ def _train(args: argparse.Namespace) -> None:
             print(data)
             config = train.default_config(data, data=_absolute(args.data), **given)
             outcome = train.train(data, config, args.out, overwrite=args.overwrite, callbacks=callbacks)
-    except train.TrainingInterrupted as stop:
-        raise KeyboardInterrupt(f"{stop}; go on with: pycnn train --resume {heading.folder}") from None
+    except KeyboardInterrupt as stop:  # of the training, or of the test and the report after it
+        if heading.folder is None:
+            raise
+        what = str(stop) or "interrupted"
+        raise KeyboardInterrupt(
+            f"{what}; go on with: pycnn train --resume {shlex.quote(str(heading.folder))}"
+        ) from None
     evaluation, path = outcome.evaluation, outcome.run.path
     print(
         f"test accuracy {100 * evaluation.accuracy:.2f} % ({evaluation.correct:,} of {len(evaluation.labels):,})"
@@ -133,9 +140,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from pycnn import train
 
     run = train.Run.open(args.run)
-    size = None if args.data is None else run.input_shape[1]
-    config = run.config if args.data is None else dataclasses.replace(run.config, data=args.data, image_size=size)
-    data = train.load_data(config)
+    data = train.load_data(run.config) if args.data is None else train.load_for(run, args.data)
     evaluation = run.evaluate(data)
     print(
         f"{data.name}: test accuracy {100 * evaluation.accuracy:.2f} %"
@@ -201,6 +206,10 @@ def _absolute(path: str | None) -> str | None:
     return None if path is None else str(Path(path).absolute())
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _listed(words: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
@@ -221,17 +230,22 @@ class _Formatter(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=26, width=100)
 
 
-def _integer(least: int) -> Callable[[str], int]:
+def _integer(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"must be an integer, got {text!r}") from None
-        if not least <= number < 2**63:
-            raise argparse.ArgumentTypeError(f"must be >= {least}{' and < 2**63' if number > 0 else ''}, got {text}")
+            raise argparse.ArgumentTypeError(f"must be an integer, got {_short(text)}") from None
+        if not least <= number <= most:
+            limit = "< 2**63" if most == 2**63 - 1 else f"<= {most}"
+            raise argparse.ArgumentTypeError(f"must be >= {least}{f' and {limit}' if number > 0 else ''}, got {text}")
         return number
 
     return parse
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
 def _real(rule: str, good: Callable[[float], bool]) -> Callable[[str], float]:
@@ -247,6 +261,12 @@ def _real(rule: str, good: Callable[[float], bool]) -> Callable[[str], float]:
     return parse
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
@@ -254,7 +274,7 @@ def _words(text: str) -> tuple[str, ...]:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="pycnn", description=pycnn.__doc__, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"pycnn {pycnn.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     _train_parser(commands)
 
     def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
@@ -263,25 +283,35 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("evaluate", _evaluate, "test a trained network on the test images of a data set")
-    sub.add_argument("run", metavar="RUN", help="folder of the run")
-    sub.add_argument("--data", metavar="PATH", help="another data set than that of the run")
-    sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
+    sub.add_argument("run", metavar="RUN", type=_path, help="folder of the run")
+    sub.add_argument("--data", metavar="PATH", type=_path, help="another data set than that of the run")
+    sub.add_argument("--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use")
     sub = command("predict", _predict, "say what is on images: class and probability of each")
-    sub.add_argument("run", metavar="RUN", help="folder of the run")
-    sub.add_argument("images", metavar="IMAGE", nargs="+", help="image files; they are resized as the network needs")
+    sub.add_argument("run", metavar="RUN", type=_path, help="folder of the run")
+    sub.add_argument(
+        "images", metavar="IMAGE", type=_path, nargs="+", help="image files; they are resized as the network needs"
+    )
     sub.add_argument("--top", metavar="K", type=_integer(1), default=1, help="show the K likeliest classes")
     sub.add_argument("--invert", action="store_true", help="turn dark into bright, for ink on paper")
-    sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
+    sub.add_argument("--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use")
     sub = command("bench", _bench, "measure convolution, pooling and training steps on this machine")
     sub.add_argument("--rows", metavar="PATTERN", help="only rows in whose name this regular expression is found")
     sub.add_argument("--kind", metavar="K,K", type=_words, default=(), help="of forward, input, weight, pool, train")
     sub.add_argument("--dtype", metavar="D,D", type=_words, default=(), help="of float32, float64")
     sub.add_argument("--more", action="store_true", help="other sizes")
     sub.add_argument("--quick", action="store_true", help="a few tiny rows, to see that it works")
-    sub.add_argument("--json", metavar="FILE", help="write the numbers there as well")
-    sub.add_argument("--threads", metavar="N", type=_integer(1), help="most threads to use")
+    sub.add_argument("--json", metavar="FILE", type=_path, help="write the numbers there as well")
+    sub.add_argument("--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use")
     command("info", _info, "show instruction set, threads and versions")
     return parser
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if not hasattr(args, "run_command"):  # found out last: an unknown option is the better complaint
+        parser.error("the following arguments are required: COMMAND")
+    return args
 
 
 def _train_parser(commands: Any) -> None:
@@ -293,10 +323,13 @@ def _train_parser(commands: Any) -> None:
     sub.add_argument(
         "--data",
         metavar="PATH",
+        type=_path,
         help="MNIST-style IDX folder, CIFAR folder or .tar.gz, .npz, or a folder "
         "of one sub-folder a class; the digits that come with the package by default",
     )
-    sub.add_argument("--image-size", metavar="N", type=_integer(1), help="resize image files to NxN")
+    sub.add_argument(
+        "--image-size", metavar="N", type=_integer(1), help="resize the files of a folder of images to NxN"
+    )
     settings = sub.add_argument_group("settings (what is left out suits the data set)")
     settings.add_argument("--model", choices=tuple(models.REGISTRY))
     settings.add_argument("--epochs", metavar="N", type=_integer(1))
@@ -309,12 +342,14 @@ def _train_parser(commands: Any) -> None:
     settings.add_argument("--label-smoothing", metavar="X", type=_real("in [0, 1)", lambda v: 0 <= v < 1))
     settings.add_argument("--seed", metavar="N", type=_integer(0), help="equal seeds give equal weights, bit for bit")
     settings.add_argument(
-        "--threads", metavar="N", type=_integer(1), help="most threads to use; no influence on the result"
+        "--threads", metavar="N", type=_integer(1, MAX_THREADS), help="most threads to use; no influence on the result"
     )
     where = sub.add_argument_group("where")
-    where.add_argument("--out", metavar="FOLDER", help="folder to write; runs/DATA-MODEL-NUMBER by default")
+    where.add_argument("--out", metavar="FOLDER", type=_path, help="folder to write; runs/DATA-MODEL-NUMBER by default")
     where.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
-    where.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; it ends as it would have ended")
+    where.add_argument(
+        "--resume", metavar="RUN", type=_path, help="go on with an interrupted run; it ends as it would have ended"
+    )
     where.add_argument("--progress", choices=("auto", "bar", "plain", "none"), default="auto", help=argparse.SUPPRESS)
 
 
@@ -328,13 +363,14 @@ class _Heading:
         count = sum(parameter.size for parameter in trainer.model.parameters())
         self.folder = Path(trainer.checkpoint).parent
         if trainer.epoch >= config.epochs:
-            print(f"{config.model}: all {config.epochs} epochs are done")
+            print(f"{config.model}: all done ({_count(config.epochs, 'epoch')})")
             return
         done = f", from epoch {trainer.epoch + 1}" if trainer.epoch or trainer.step_of_epoch else ""
         print(
-            f"{config.model}: {count:,} parameters; {config.epochs} epochs of {trainer.steps_per_epoch} steps{done}; "
+            f"{config.model}: {count:,} parameters; {_count(config.epochs, 'epoch')} of "
+            f"{_count(trainer.steps_per_epoch, 'step')}{done}; "
             f"{config.optimizer}, {config.schedule}, lr {config.lr:g}, augment {config.augment}, seed {config.seed}, "
-            f"{pycnn.get_num_threads()} threads"
+            f"{_count(pycnn.get_num_threads(), 'thread')}"
         )
 
     def on_step(self, trainer: Any, result: Any) -> None: ...

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from pycnn.nn import Module
 from pycnn.train import EpochResult, TrainConfig, Trainer, predict_proba, progress
 
+__all__ = ["CNNClassifier", "NotFittedError"]
+
 Array = npt.NDArray[Any]
 Model = str | Callable[..., Module]
 

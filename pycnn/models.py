@@ -4,7 +4,7 @@ Every factory takes the same arguments and returns an untrained network that map
 images to ``(N, num_classes)`` logits:
 
 in_channels : int
-    1 for grey images, 3 for colour.
+    1 for grey images, 3 for colour. `lenet` and `vgg_small` take 1 by default, the ResNets 3.
 num_classes : int
 input_size : int or pair of int
     Height and width of the images, at least 8.
@@ -42,7 +42,7 @@ def lenet(
 
     LeCun et al., "Gradient-based learning applied to document recognition", 1998. Images of 28 x 28 are
     padded by 2 to the 32 x 32 of the paper; images smaller than 28 get 3 x 3 kernels with padding 1 instead
-    of 5 x 5 ones.
+    of 5 x 5 ones. By default for grey images (`in_channels` 1) of 28 x 28.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def vgg_small(
     """Return two blocks of two 3 x 3 convolutions with batch normalisation, and a layer of 128 with dropout.
 
     The blocks have 32 and 64 filters. The style is that of Simonyan and Zisserman, "Very deep convolutional
-    networks", 2015.
+    networks", 2015. By default for grey images (`in_channels` 1) of 28 x 28.
 
     Examples
     --------
@@ -131,6 +131,8 @@ def resnet8(
 ) -> nn.Graph:
     """Return the CIFAR ResNet with one block a stage; see `resnet20`.
 
+    By default for colour images (`in_channels` 3) of 32 x 32.
+
     Examples
     --------
     >>> from pycnn import models
@@ -152,7 +154,8 @@ def resnet20(
 
     Behind them come global average pooling and a linear layer. He et al., "Deep residual learning for image
     recognition", 2016, section 4.2, with shortcuts of type B: a 1 x 1 convolution where the shape changes.
-    Names are those of the torchvision ResNets: ``layer1.0.conv1``, ``downsample``.
+    Names are those of the torchvision ResNets: ``layer1.0.conv1``, ``downsample``. By default for colour images
+    (`in_channels` 3) of 32 x 32.
 
     Examples
     --------

@@ -56,6 +56,10 @@ TRICKY = [
     pool("ceil keeps a window", (2, 3), (6, 7), 3, stride=2, ceil_mode=True),
     pool("ceil drops a window", (2, 3), (4, 5), 2, stride=3, padding=1, ceil_mode=True),
     pool("ceil, 1 cell left", (2, 3), (5, 5), 2, stride=2, ceil_mode=True),
+    pool("ceil, larger than the image", (2, 3), (2, 2), 3, stride=2, ceil_mode=True),
+    pool("ceil, much larger, wide", (1, 17), (3, 9), (20, 12), stride=(18, 4), ceil_mode=True),
+    pool("ceil, overhangs both ends", (2, 3), (2, 6), (6, 9), stride=(5, 6), padding=((2, 1), (1, 1)), ceil_mode=True),
+    pool("ceil, dilated over the end", (2, 3), (4, 5), (3, 2), stride=(3, 9), dilation=(2, 7), ceil_mode=True),
     pool("valid", (2, 3), (6, 7), 3, stride=2, padding="valid"),
     pool("same", (2, 3), (6, 7), 3, stride=2, padding="same"),
     pool("same, stride 1", (2, 3), (6, 7), (2, 4), stride=1, padding="same"),
@@ -82,6 +86,7 @@ ONE_D = [
     pool("empty batch", (0, 3), (6,), 2),
     pool("one cell", (2, 3), (1,), 1),
     pool("asymmetric, ceil", (2, 3), (9,), 3, stride=2, padding=((2, 1),), ceil_mode=True),
+    pool("ceil, larger than the signal", (2, 3), (5,), 9, stride=6, padding=1, ceil_mode=True),
     pool("same_lower", (2, 3), (9,), 4, stride=3, padding="same_lower"),
     pool("dilation", (1, 17), (33,), 3, stride=1, dilation=4),
 ]
@@ -100,6 +105,7 @@ THREE_D = [
         padding=((1, 0), (0, 1), (2, 1)),
         ceil_mode=True,
     ),
+    pool("ceil, larger than the volume", (1, 3), (2, 3, 5), (3, 5, 3), stride=(2, 4, 2), ceil_mode=True),
     pool("same", (1, 3), (4, 5, 6), (2, 3, 2), stride=(3, 2, 1), padding="same"),
     pool("dilation", (1, 8), (5, 5, 17), 2, stride=1, dilation=(1, 2, 3)),
 ]

@@ -12,7 +12,7 @@ from tiny import ENVIRONMENT, pycnn_command
 import pycnn
 from pycnn import data, io
 from pycnn.cli import main
-from pycnn.train import Run
+from pycnn.train import Run, read_checkpoint
 
 QUICK = ("--model", "lenet", "--epochs", "1", "--lr", "0.01")
 
@@ -37,6 +37,8 @@ def complaint(capsys, *arguments):
     [
         ([], "pycnn: the following arguments are required: COMMAND (see pycnn --help)"),
         (["fly"], "invalid choice: 'fly'"),
+        (["--foo"], "pycnn: unrecognized arguments: --foo (see pycnn --help)"),
+        (["--foo", "info"], "pycnn: unrecognized arguments: --foo"),
         (["train", "extra"], "unrecognized arguments: extra"),
         (["train", "--epochs", "0"], "pycnn train: argument --epochs: must be >= 1, got 0"),
         (["train", "--epochs", "ten"], "argument --epochs: must be an integer, got 'ten'"),
@@ -46,12 +48,20 @@ def complaint(capsys, *arguments):
         (["train", "--seed", "-1"], "argument --seed: must be >= 0"),
         (["train", "--seed", "1" + "0" * 30], "argument --seed: must be >= 0 and < 2**63"),
         (["train", "--threads", "0"], "argument --threads: must be >= 1"),
+        (["train", "--threads", "257"], "argument --threads: must be >= 1 and <= 256, got 257"),
+        (["evaluate", "run", "--threads", "1099511627776"], "--threads: must be >= 1 and <= 256, got 1099511627776"),
+        (["predict", "run", "x", "--threads", "9" * 5000], "argument --threads: must be an integer, got '9999"),
         (["train", "--label-smoothing", "1"], "argument --label-smoothing: must be a number in [0, 1)"),
         (["train", "--weight-decay", "-1"], "argument --weight-decay: must be a number >= 0"),
         (["train", "--model", "alexnet"], "argument --model: invalid choice: 'alexnet' (choose from"),
         (["train", "--optimizer", "lion"], "argument --optimizer: invalid choice"),
         (["train", "--schedule", "x"], "argument --schedule: invalid choice"),
         (["train", "--augment", "x"], "argument --augment: invalid choice"),
+        (["train", "--data", ""], "pycnn train: argument --data: must not be empty (see pycnn train --help)"),
+        (["train", "--out", ""], "argument --out: must not be empty"),
+        (["train", "--resume", ""], "argument --resume: must not be empty"),
+        (["evaluate", ""], "argument RUN: must not be empty"),
+        (["train", "--image-size", "9"], "train: image_size goes with a folder of images only, not with the digits"),
         (["train", "--data", "/nowhere"], "pycnn: /nowhere: No such file or directory"),
         (["train", "--data", os.path.dirname(__file__)], "no data set found"),
         (["train", "--data", __file__], "not a data set"),
@@ -127,11 +137,52 @@ def test_resume_with_other_settings(capsys, run):
 
 def test_resume_of_a_finished_run(capsys, run):
     assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
-    assert "all 1 epochs are done" in capsys.readouterr().out
+    assert "lenet: all done (1 epoch)" in capsys.readouterr().out
 
 
 def test_folder_in_use(capsys, run):
     assert "the folder is not empty; use --resume or --overwrite" in complaint(capsys, "train", *QUICK, "--out", run)
+
+
+def test_overwrite_replaces_runs_only(capsys, tmp_path):
+    (tmp_path / "config.json").write_text('{"mine": 1}')
+    (tmp_path / "report.png").write_text("mine")
+    line = complaint(capsys, "train", *QUICK, "--overwrite", "--out", tmp_path)
+    assert "neither empty nor that of a run, and --overwrite replaces runs only" in line
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "report.png"]
+    (tmp_path / "config.json").unlink()
+    assert "replaces runs only" in complaint(capsys, "train", *QUICK, "--overwrite", "--out", tmp_path)
+
+
+def test_a_size_for_what_holds_no_image_files(capsys, tmp_path):
+    digits = data.digits()
+    file = tmp_path / "some.npz"
+    np.savez(file, x_train=digits.x_train, y_train=digits.y_train, x_test=digits.x_test, y_test=digits.y_test)
+    line = complaint(capsys, "train", "--data", file, "--image-size", "9")
+    assert line.endswith("some.npz: image_size goes with a folder of images only, got 9")
+
+
+def test_a_file_that_is_no_image(capsys, run, tmp_path):
+    pytest.importorskip("PIL")
+    (tmp_path / "note.txt").write_text("no image")
+    assert "cannot identify image file 'note.txt'" in complaint(capsys, "predict", run, tmp_path / "note.txt")
+
+
+def test_ctrl_c_after_the_last_epoch(capsys, tmp_path, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "a run"
+    monkeypatch.setattr("pycnn.train._session._draw", interrupted)
+    monkeypatch.setattr("pycnn.train._session._result", interrupted)
+    assert main(["train", *QUICK, "--out", str(path)]) == 130
+    shown = capsys.readouterr()
+    assert shown.err == f"pycnn: interrupted; go on with: pycnn train --resume '{path}'\n"
+    assert "1 epoch of 23 steps" in shown.out
+    monkeypatch.undo()
+    assert main(["train", "--resume", str(path)]) == 0
+    assert "lenet: all done (1 epoch)" in capsys.readouterr().out
+    assert (path / "history.csv").read_text().count("\n") == 2
 
 
 def test_train_from_npz_with_every_option(capsys, tmp_path):
@@ -144,7 +195,7 @@ def test_train_from_npz_with_every_option(capsys, tmp_path):
     assert main(["train", "--data", str(file), *options]) == 0
     out = capsys.readouterr().out
     assert "some: 64 training and 355 test images, 1x8x8, 10 classes" in out
-    assert "sgd, cosine, lr 0.01, augment flip-shift, seed 3, 1 threads" in out
+    assert "sgd, cosine, lr 0.01, augment flip-shift, seed 3, 1 thread\n" in out
     config = Run.open(tmp_path / "run").config
     assert (config.model, config.batch_size, config.label_smoothing) == ("vgg-small", 16, 0.1)
     assert config.data == str(file)
@@ -213,7 +264,7 @@ def test_a_process_of_its_own(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c(tmp_path):
-    command = [sys.executable, "-m", "pycnn.cli", "train", "--model", "lenet", "--epochs", "300", "--out", "run"]
+    command = [sys.executable, "-m", "pycnn_command", "train", "--model", "lenet", "--epochs", "300", "--out", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True)  # fmt: skip
     for line in process.stdout:
@@ -236,6 +287,46 @@ def test_ctrl_c(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_a_reader_that_goes_away(tmp_path):
-    done = subprocess.run(f"{sys.executable} -m pycnn.cli info | true", shell=True, env=ENVIRONMENT, cwd=tmp_path,
+    done = subprocess.run(f"{sys.executable} -m pycnn_command info | true", shell=True, env=ENVIRONMENT, cwd=tmp_path,
                           capture_output=True, text=True)  # fmt: skip
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PYCNN_ISA", "foo"), ("PYCNN_NUM_THREADS", "0"), ("PYCNN_NUM_THREADS", "abc")]
+)
+def test_an_unusable_environment(tmp_path, name, value):
+    done = pycnn_command("info", cwd=tmp_path, **{name: value})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"pycnn: {name}: must be ") and done.stderr.endswith(f", got {value!r}\n")
+
+
+def test_ctrl_c_while_the_command_starts(tmp_path):
+    code = """if True:
+        import sys
+        class Interrupt:
+            def find_spec(self, name, path=None, target=None):
+                if name == "pycnn.cli":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupt())
+        from pycnn_command import main
+        sys.exit(main())"""
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "pycnn: interrupted\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_from_a_training(tmp_path, unbuffered):
+    """`pycnn train | head -1` ends early and without a word; the run can be tested and goes on where it stopped."""
+    command = f"{sys.executable} -m pycnn_command train --model lenet --epochs 40 --lr 0.01 --out run | head -1"
+    env = ENVIRONMENT | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, shell=True, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+    state = read_checkpoint(tmp_path / "run" / "checkpoint.npz")
+    assert state["epoch"] < 40
+    assert pycnn_command("evaluate", "run", cwd=tmp_path).returncode == 0
+    done = pycnn_command("train", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"from epoch {state['epoch'] + 1}" in done.stdout or state["epoch"] == 0
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.npz")["epoch"] == 40

@@ -154,12 +154,13 @@ def test_writing_into_an_input_is_found():
 def test_arguments_are_checked():
     for call, error, message in [
         (lambda: gradcheck(3, X), TypeError, "must be a Module or a callable, got int"),
-        (lambda: gradcheck(np.square, X), TypeError, "backward goes with a function"),
-        (lambda: gradcheck(nn.ReLU(), X, backward=np.square), TypeError, "backward goes with a function"),
+        (lambda: gradcheck(F.relu, X), TypeError, r"backward must be given for a function, .*\(relu, x, backward="),
+        (lambda: gradcheck(F.relu, X, backward=3), TypeError, "gradcheck: backward must be a callable, got 3"),
+        (lambda: gradcheck(nn.ReLU(), X, backward=np.square), TypeError, "backward must be left out for a module"),
         (lambda: gradcheck(nn.ReLU(), X, eps=0), ValueError, "eps must be positive"),
         (lambda: gradcheck(nn.ReLU(), X, samples=0), ValueError, "samples must be >= 1"),
         (
-            lambda: gradcheck(np.square, X, backward=lambda d, x: (d, d)),
+            lambda: gradcheck(lambda x: x * x, X, backward=lambda d, x: (d, d)),
             ValueError,
             "2 gradients for 1 inputs",
         ),
@@ -177,3 +178,16 @@ def test_an_empty_input_has_nothing_to_check():
     report = gradcheck(nn.ReLU(), np.empty((0, 3)))
     assert report.rows[0].checked == 0
     assert report.ok
+
+
+@pytest.mark.parametrize("bias", [(), (np.ones(3),)])
+def test_a_pair_of_the_library_needs_no_wrapper(bias):
+    x, w = RNG.normal(size=(2, 2, 4, 4)), RNG.normal(size=(3, 2, 2, 2))
+    report = gradcheck(F.conv2d, x, w, *bias, backward=F.conv2d_backward)
+    assert [row.name for row in report.rows] == [f"input {i}" for i in range(2 + len(bias))]
+    flat = x.reshape(2, -1)
+    assert gradcheck(F.linear, flat, np.ones((3, flat.shape[1])), *bias, backward=F.linear_backward).ok
+
+
+def test_gradients_of_nothing_may_be_none():
+    assert gradcheck(lambda x: x * x, X, backward=lambda d, x: (2 * x * d, None, None)).ok

@@ -158,7 +158,7 @@ def test_layouts_give_the_same_numbers(data_format):
 
 def test_flatten_checks_its_axes():
     with pytest.raises(ValueError, match="do not fit shape"):
-        nn.Flatten(2, 1)(np.ones((1, 2, 3)))
+        nn.Flatten(2, -2)(np.ones((1, 2, 3)))
     with pytest.raises(ValueError, match="goes with start_dim=1"):
         nn.Flatten(0, data_format="NHWC")
     with pytest.raises(ValueError, match="expects 4 axes"):

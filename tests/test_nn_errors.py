@@ -1,5 +1,7 @@
 """Layers and losses refuse what they cannot be built from, by name, and say the rule."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -221,3 +223,48 @@ def test_layers_check_when_torch_would_not():
     assert layer(np.ones((1, 1, 4, 4))).shape == (1, 1, 2, 2)
     with pytest.raises(ValueError, match="MaxUnpool2d: expects 4 axes"):
         nn.MaxUnpool2d(2).output_shape((1, 2, 3))
+
+
+@pytest.mark.parametrize(("make", "arguments"), [
+    (nn.Conv2d, (1, 2, 3)), (nn.ConvTranspose2d, (1, 2, 3)), (nn.MaxPool1d, (2,)), (nn.AvgPool3d, (2,)),
+    (nn.BatchNorm2d, (2,)), (nn.Linear, (1, 2)), (nn.LeakyReLU, ()),
+])  # fmt: skip
+def test_an_unknown_argument_names_the_layer(make, arguments):
+    with pytest.raises(TypeError, match=rf"^{make.__name__}\.__init__\(\) got an unexpected keyword argument 'colour'"):
+        make(*arguments, colour=1)
+    assert type(pickle.loads(pickle.dumps(make(*arguments)))) is make
+
+
+def test_a_subclass_of_a_layer_is_named_too():
+    class Mine(nn.Conv2d):
+        pass
+
+    with pytest.raises(TypeError, match=r"Mine\.__init__\(\) missing 3 required positional arguments"):
+        Mine()
+    assert Mine(1, 2, 3).kernel_size == (3, 3)
+
+
+def test_a_part_that_is_not_there():
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    for index in (2, -3, 10**30):
+        with pytest.raises((IndexError, ValueError), match=r"^Sequential: index "):
+            net[index]
+    with pytest.raises(TypeError, match="Sequential: index must be an integer, got 'relu'"):
+        net["relu"]
+    graph = nn.Graph()
+    with pytest.raises(KeyError, match="Graph: no node has the name 'a'; the nodes are none"):
+        graph["a"]
+    graph.add("a", nn.ReLU(), graph.input("x"))
+    with pytest.raises(KeyError, match="Graph: no node has the name 'b'; the nodes are 'a'"):
+        graph["b"]
+    with pytest.raises(ValueError, match="node 'c': the input 'x' is one value, got index 1"):
+        graph.add("c", nn.ReLU(), ("x", 1))
+
+
+@pytest.mark.parametrize("dims", [(3, 1), (-1, -2), (0, -1), (1, 1), (-3, 2)])
+def test_flatten_knows_when_its_axes_cannot_be_in_order(dims):
+    if dims[0] > dims[1] and (dims[0] < 0) == (dims[1] < 0):
+        with pytest.raises(ValueError, match=rf"^Flatten: start_dim must not be behind end_dim, got {dims[0]} and "):
+            nn.Flatten(*dims)
+    else:
+        nn.Flatten(*dims)

@@ -84,6 +84,8 @@ def test_gradient_flow_of_one_sample() -> None:
     shown = words(draw.draw_gradient_flow(network(), x, np.ones((2, 3)), sample=1, class_names=("cat", "dog", "owl")))
     assert {"cat", "owl", "Conv2d\n2 × 4 × 4", "Linear\n3"} <= set(shown)
     assert not any(text.startswith("Flatten") for text in shown)
+    assert not any("maps" in text for text in shown)
+    assert "Conv2d\n2 × 4 × 4\n1 of 2 maps" in words(draw.draw_gradient_flow(network(), x, np.ones((2, 3)), channels=1))
 
 
 @pytest.mark.parametrize(

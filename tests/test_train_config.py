@@ -37,6 +37,7 @@ def test_settings_left_out_get_their_default():
         ({"seed": -1}, ValueError, "seed must be >= 0"),
         ({"seed": 2**63}, ValueError, "seed must be >= 0 and < 2"),
         ({"threads": 0}, ValueError, "threads must be >= 1"),
+        ({"threads": 257}, ValueError, "threads must be >= 1 and <= 256, got 257"),
         ({"lr": 0}, ValueError, "lr must be > 0"),
         ({"lr": -0.1}, ValueError, "lr must be finite and >= 0, got -0.1"),
         ({"lr": float("nan")}, ValueError, "lr must be finite"),

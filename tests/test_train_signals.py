@@ -93,6 +93,14 @@ def test_handlers_come_and_go():
 
 
 @posix
+def test_the_suite_in_the_background():
+    """A shell lets what it starts with & ignore the signal."""
+    command = f"{sys.executable} -m pytest -q -p no:cacheprovider '{__file__}::test_handlers_come_and_go' & wait $!"
+    done = subprocess.run(["sh", "-c", command], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+@posix
 @pytest.mark.parametrize("own", [signal.SIG_IGN, lambda number, frame: None])
 def test_a_handler_of_the_program_stays(own):
     before = signal.signal(signal.SIGINT, own)

@@ -74,7 +74,7 @@ def without_times(row):
 def pycnn_command(*arguments, cwd, timeout=120, **env):
     """Run the command line in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "pycnn.cli", *map(str, arguments)],
+        [sys.executable, "-m", "pycnn_command", *map(str, arguments)],
         cwd=cwd,
         env=ENVIRONMENT | env,
         capture_output=True,

@@ -8,7 +8,13 @@ import zipfile
 from pathlib import Path
 
 LIMIT = 1_500_000  # bytes
-WANTED = ("pycnn/py.typed", "pycnn/kernels/_runtime.pyi", "pycnn/kernels/_runtime.pxd", "licenses/LICENSE")
+WANTED = (
+    "pycnn_command.py",
+    "pycnn/py.typed",
+    "pycnn/kernels/_runtime.pyi",
+    "pycnn/kernels/_runtime.pxd",
+    "licenses/LICENSE",
+)
 
 
 def check(path: Path) -> list[str]:

@@ -175,7 +175,7 @@ def _decode(path: Path, use: Callable[["Image"], Any]) -> Any:
         except MemoryError:
             raise
         except Exception as error:  # decoders raise whatever the damage leads to
-            text = str(error).replace(repr(file), "the file")
+            text = str(error).replace(repr(file), repr(path.name))
             raise ValueError(f"not a whole image: {text}") from error
 
 

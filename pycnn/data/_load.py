@@ -53,9 +53,9 @@ def load(
     data_format : {"NCHW", "NHWC"}, optional
         The order of four axes in an ``.npz``, where the rule above would go wrong.
     image_size : int or (H, W), optional
-        Resize image files to that size; without it they must all have the same.
+        Resize image files to that size; without it they must all have the same. Only for a folder of images.
     channels : {1, 3}, optional
-        Convert image files to grey or RGB.
+        Convert image files to grey or RGB. Only for a folder of images.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def load(
     ValueError
         Nothing of that kind there; or a file that is empty, truncated, longer than it says, or not of its
         format. The message names the file and the rule. No memory is set aside for what a file only claims
-        to hold.
+        to hold. Also `image_size` or `channels` where there is no folder of images.
     ImportError
         A folder of images without Pillow.
     OSError
@@ -80,15 +80,29 @@ def load(
     if channels is not None:
         _images.check_channels("load", channels)
     mode = os.stat(name).st_mode
-    if stat.S_ISREG(mode):
-        return _load_file(name, data_format)
-    if not stat.S_ISDIR(mode):
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "Not an ordinary file or directory", name)
     folder = Path(name)
-    loader = _idx.find(folder) or _cifar.find(folder) or _images.find(folder, size, channels)
-    if loader is None:
-        raise ValueError(f"load: {name}: no data set found; expected {_ACCEPTED}")
-    return loader()
+    loader = None
+    if stat.S_ISDIR(mode):
+        loader = _idx.find(folder) or _cifar.find(folder)
+        images = None if loader else _images.find(folder, size, channels)
+        if images:
+            return images()
+        if loader is None:
+            raise ValueError(f"load: {name}: no data set found; expected {_ACCEPTED}")
+    for option, value in (("image_size", image_size), ("channels", channels)):
+        if value is not None:
+            raise ValueError(f"load: {name}: {option} goes with a folder of images only, got {value}")
+    return loader() if loader else _load_file(name, data_format)
+
+
+def is_image_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether `load` would read image files there."""
+    folder = Path(path)
+    if not folder.is_dir() or _idx.find(folder) or _cifar.find(folder):
+        return False
+    return _images.find(folder, None, None) is not None
 
 
 def _load_file(name: str, data_format: str | None) -> Dataset:

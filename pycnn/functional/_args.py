@@ -5,6 +5,7 @@ name of the calling function first, so that a message reads `conv2d: stride must
 """
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -67,6 +68,20 @@ def float_array(fn: str, name: str, value: Any, dtype: np.dtype[Any] | None = No
     if dtype is not None and out.dtype != dtype:
         raise TypeError(f"{fn}: {name} must have the dtype of the other arrays, {dtype}, got {out.dtype}")
     return out
+
+
+def input_and_weight(fn: str, x: Any, weight: Any) -> tuple[Array, Array]:
+    """Return both as float32 or float64 ndarrays of one dtype."""
+    x, weight = float_array(fn, "x", x), float_array(fn, "weight", weight)
+    check_input_dtype(fn, x, "weight", weight)
+    return x, weight
+
+
+def check_input_dtype(fn: str, x: Array, name: str, parameter: Any) -> None:
+    """Raise where x is not of the parameter's float dtype: the weights of a network stay, what it is fed can change."""
+    dtype = getattr(parameter, "dtype", x.dtype)
+    if dtype != x.dtype and dtype in FLOATS:
+        raise TypeError(f"{fn}: x must have the dtype of {name}, {dtype}, got {x.dtype}; x.astype(np.{dtype}) converts")
 
 
 def index(fn: str, name: str, value: Any, low: int | None = None) -> int:
@@ -178,7 +193,8 @@ def output_size(
 ) -> tuple[int, ...]:
     """Return the output's spatial sizes: floor or ceil of (in + pads - dilation * (kernel - 1) - 1) / stride, plus 1.
 
-    With ceil_mode a last window that would start in the padding at the end is dropped (ONNX's and PyTorch's rule).
+    With ceil_mode the last window may hang over the end, also where it is the only one and larger than the padded
+    input; one that would start in the padding at the end is dropped (ONNX's and PyTorch's rule).
     """
     out = []
     for size, k, s, (before, after), d in zip(in_sizes, kernel, stride, pad, dilation):
@@ -186,14 +202,15 @@ def output_size(
             raise ValueError(f"{fn}: every spatial size of the input must be >= 1, got {tuple(in_sizes)}")
         effective = d * (k - 1) + 1
         room = size + before + after - effective
-        if room < 0:
-            raise ValueError(
-                f"{fn}: kernel_size {k} with dilation {d} spans {effective} cells,"
-                f" more than the padded input of {size + before + after}"
-            )
         steps = -(-room // s) if ceil_mode else room // s
         if ceil_mode and steps * s >= size + before:
             steps -= 1
+        if steps < 0:
+            rule = f" and {s - 1}, less than the stride, which ceil_mode lets it hang over" if ceil_mode else ""
+            raise ValueError(
+                f"{fn}: kernel_size {k} with dilation {d} spans {effective} cells,"
+                f" more than the padded input of {size + before + after}{rule}"
+            )
         out.append(steps + 1)
     return tuple(out)
 
@@ -252,7 +269,10 @@ def output(
             size *= extent
         if size > _LIMIT:
             raise ValueError(f"{fn}: an output of shape {expected} is too large")
-        made: Array = _runtime.empty(expected, dtype)
+        try:
+            made: Array = _runtime.empty(expected, dtype)
+        except MemoryError:
+            raise MemoryError(f"{fn}: no memory for an output of shape {expected} and type {dtype}") from None
         return made, None
     if type(out) is not np.ndarray:
         raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(out).__name__}")
@@ -324,11 +344,21 @@ def gradient_outputs(
         out = (None, None, None)
     elif not isinstance(out, (tuple, list)) or len(out) != 3:
         raise ValueError(f"{fn}: out must be three arrays (or None) for input, weight and bias, got {out!r}")
+    else:
+        _check_apart(fn, out, want)
     first, second, third = (
         output(fn, o, shape, dtype, inputs, f"out[{i}]") if wanted_one else (None, None)
         for i, (o, shape, wanted_one) in enumerate(zip(out, shapes, want))
     )
     return first, second, third
+
+
+def _check_apart(fn: str, outs: Sequence[Any], want: Sequence[bool]) -> None:
+    """Raise where two arrays that will be written share memory: one result would overwrite the other."""
+    used = [(i, o) for i, (o, wanted) in enumerate(zip(outs, want)) if wanted and isinstance(o, np.ndarray)]
+    for (i, a), (j, b) in itertools.combinations(used, 2):
+        if np.may_share_memory(a, b) and np.shares_memory(a, b):
+            raise ValueError(f"{fn}: out[{i}] and out[{j}] must not share memory")
 
 
 def finish_gradients(made: tuple[Made, Made, Made]) -> tuple[Array | None, Array | None, Array | None]:

@@ -47,8 +47,8 @@ def _geometry(
         )
     if per_group * groups != channels:
         raise ValueError(
-            f"{fn}: weight must have channels / groups = {channels // groups} on axis 1,"
-            f" got weight {weight_shape} for x {x_shape} and groups {groups}"
+            f"{fn}: x must have {per_group * groups} channels (weight {weight_shape}, groups {groups}),"
+            f" got {channels} in {x_shape}"
         )
     pad = _args.pads(fn, padding, sizes, kernel, stride, dilation)
     out = _args.output_size(fn, sizes, kernel, stride, pad, dilation)
@@ -70,8 +70,7 @@ def _forward(
     data_format: Any,
     out: Array | None,
 ) -> Array:
-    x = _args.float_array(fn, "x", x)
-    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    x, weight = _args.input_and_weight(fn, x, weight)
     order, shape, args = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
     b = bias_array(fn, bias, weight.shape[0], x.dtype)
     y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
@@ -94,8 +93,7 @@ def _backward(
     needs: Any,
     out: Any,
 ) -> Grads:
-    x = _args.float_array(fn, "x", x)
-    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    x, weight = _args.input_and_weight(fn, x, weight)
     order, shape, args = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
     dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", dy, shape)

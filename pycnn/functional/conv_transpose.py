@@ -57,11 +57,10 @@ def _geometry(
     rows, per_group, *kernel = weight_shape
     if min(kernel) < 1 or min(sizes) < 1:
         raise ValueError(f"{fn}: every spatial size must be >= 1, got x {x_shape}, weight {weight_shape}")
-    if rows != channels or channels % groups:
-        raise ValueError(
-            f"{fn}: weight must have the channels of x on axis 0 and groups must divide them,"
-            f" got weight {weight_shape} for x {x_shape} and groups {groups}"
-        )
+    if rows % groups:
+        raise ValueError(f"{fn}: groups must divide axis 0 of weight, got groups {groups} for weight {weight_shape}")
+    if rows != channels:
+        raise ValueError(f"{fn}: x must have {rows} channels (weight {weight_shape}), got {channels} in {x_shape}")
     for e, s, d in zip(extra, stride, dilation):
         if e >= max(s, d):
             raise ValueError(f"{fn}: output_padding must be smaller than stride or dilation, got {e}")
@@ -133,8 +132,7 @@ def conv_transpose2d(
     array([[[[1., 1., 2., 2.]]]])
     """
     fn = "conv_transpose2d"
-    x = _args.float_array(fn, "x", x)
-    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    x, weight = _args.input_and_weight(fn, x, weight)
     order, shape, filters, args = _geometry(
         fn, x.shape, weight.shape, stride, padding, output_padding, groups, dilation, data_format
     )
@@ -193,8 +191,7 @@ def conv_transpose2d_backward(
     array([[[[3., 7.]]]])
     """
     fn = "conv_transpose2d_backward"
-    x = _args.float_array(fn, "x", x)
-    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    x, weight = _args.input_and_weight(fn, x, weight)
     order, shape, filters, args = _geometry(
         fn, x.shape, weight.shape, stride, padding, output_padding, groups, dilation, data_format
     )

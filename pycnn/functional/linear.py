@@ -20,8 +20,7 @@ def _matrix(a: Array, columns: int) -> Array:
 
 
 def _check(fn: str, x: Any, weight: Any) -> tuple[Array, Array]:
-    x = _args.float_array(fn, "x", x)
-    weight = _args.float_array(fn, "weight", weight, x.dtype)
+    x, weight = _args.input_and_weight(fn, x, weight)
     if x.ndim < 1:
         raise ValueError(f"{fn}: x must have at least 1 axis, got shape {x.shape}")
     _args.check_ndim(fn, "weight", weight, 2)

@@ -34,6 +34,12 @@ def _fold(fn: str, x: Array, data_format: Any) -> Folded:
     return prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
 
 
+def _check_dtype(fn: str, x: Array, running_mean: Any, weight: Any) -> None:
+    """Raise where x is not of the parameters' dtype."""
+    name, parameter = ("weight", weight) if running_mean is None else ("running_mean", running_mean)
+    _args.check_input_dtype(fn, x, name, parameter)
+
+
 def _vector(fn: str, name: str, value: Any, x: Array, channels: int) -> Array | None:
     """Return an optional argument with one number a channel."""
     if value is None:
@@ -162,6 +168,7 @@ def batch_norm(
     fn = "batch_norm"
     x = _args.float_array(fn, "x", x)
     folded = _fold(fn, x, data_format)
+    _check_dtype(fn, x, running_mean, weight)
     training = _args.flag(fn, "training", training)
     return_stats = _args.flag(fn, "return_stats", return_stats)
     running = _running(fn, running_mean, running_var, x, folded[1], training)
@@ -286,6 +293,7 @@ def batch_norm_backward(
     grad_output = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", grad_output, x.shape)
     folded = _fold(fn, x, data_format)
+    _check_dtype(fn, x, running_mean, weight)
     training = _args.flag(fn, "training", training)
     running = _running(fn, running_mean, running_var, x, folded[1], False)
     weight = _vector(fn, "weight", weight, x, folded[1])

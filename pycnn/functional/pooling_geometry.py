@@ -94,17 +94,29 @@ def _windows(
     out = _args.output_size(fn, sizes, kernel, steps, pads, spread, ceil_mode and not isinstance(padding, str))
     if needs_cell:
         _check_cells(fn, sizes, kernel, steps, pads, spread, out)
-    # A single window has no stride; the kernels like 1 best.
-    steps = tuple(1 if o == 1 else s for s, o in zip(steps, out))
-    spread = tuple(1 if k == 1 else d for d, k in zip(spread, kernel))
     taps = 1
     for k in kernel:
         taps *= k
+    # A single window has no stride; the kernels like 1 best.
+    steps = tuple(1 if o == 1 else s for s, o in zip(steps, out))
+    padded = tuple(size + before + after for size, (before, after) in zip(sizes, pads))
+    seen, spread = zip(*map(_within, kernel, spread, padded))
+    if taps > MAX_CODES:  # no code counts the taps
+        kernel = seen
     ones, zeros = (1,) * (3 - dims), (0,) * (3 - dims)
     first, last = tuple(p[0] for p in pads), tuple(p[1] for p in pads)
     numbers = ones + kernel + ones + steps + ones + spread + zeros + first + zeros + last
     whole = dims < 3 and kernel == tuple(sizes) and spread == (1,) * dims and not any(first + last)
     return Windows(kernel, out, taps, whole, numbers)
+
+
+def _within(kernel: int, dilation: int, padded: int) -> tuple[int, int]:
+    """Return the taps and the dilation of a window, without what lies beyond the padded input.
+
+    Under ceil_mode a single window may span any number of cells; the kernels need not walk over them.
+    """
+    dilation = 1 if kernel == 1 else min(dilation, padded)
+    return min(kernel, -(-padded // dilation)), dilation
 
 
 def _check_cells(

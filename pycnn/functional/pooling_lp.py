@@ -39,7 +39,8 @@ def lp_pool2d(
     norm_type : float
         p, finite and above 0.
     kernel_size, stride, ceil_mode, padding, dilation
-        See `max_pool2d`; padding adds nothing to a sum.
+        See `max_pool2d`; padding adds nothing to a sum, nor does what a window hangs over (PyTorch scales such a sum
+        up to a whole window).
     data_format : {"NCHW", "NHWC", "HWCN"}
         Names the axes of `x` and of the result.
     out : ndarray, optional

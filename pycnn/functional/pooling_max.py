@@ -144,7 +144,8 @@ def max_pool2d(
     dilation : int or (int, int)
         From one cell of a window to the next.
     ceil_mode : bool
-        Keep a last window that hangs over the end, unless it would start in the padding.
+        Keep a last window that hangs over the end, unless it would start in the padding; also the only one, larger
+        than the padded input by less than the stride.
     return_indices : False, True or "compact"
         True: also the winners' places in the H * W cells of their image. "compact": their places within the
         window, row by row, in one byte; a kernel of at most 255 cells.

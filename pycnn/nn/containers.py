@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
+from . import _check
 from ._types import Array, Shape
 from .layer import Layer, one_shape
 from .module import Module
@@ -91,7 +92,12 @@ class Sequential(Layer):
     def __getitem__(self, index: int | slice) -> "Module | Sequential":
         """Return a layer, or for a slice a network of these very layers under the same names."""
         items = list(self._layers.items())
-        return Sequential(dict(items[index])) if isinstance(index, slice) else items[index][1]
+        if isinstance(index, slice):
+            return Sequential(dict(items[index]))
+        number = _check.integer("Sequential", "index", index)
+        if not -len(items) <= number < len(items):
+            raise IndexError(f"Sequential: index must be below the number of layers, {len(items)}, got {number}")
+        return items[number][1]
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield the layers with their names."""

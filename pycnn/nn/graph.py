@@ -209,7 +209,9 @@ class Graph(Module):
 
     def _known(self, where: str, ref: Ref) -> tuple[str, int]:
         name, index = (ref, 0) if isinstance(ref, str) else ref
-        if name not in self._nodes and (name not in self._inputs or index != 0):
+        if name in self._inputs and index != 0:
+            raise ValueError(f"{where}: the input {name!r} is one value, got index {index}")
+        if name not in self._nodes and name not in self._inputs:
             known = ", ".join(map(repr, [*self._inputs, *self._nodes]))
             raise ValueError(f"{where}: unknown input {name!r}; known are {known}")
         return name, index
@@ -234,6 +236,10 @@ class Graph(Module):
         return ((next(reversed(self._nodes)), 0),)
 
     def __getitem__(self, name: str) -> Module:
+        if name not in self._nodes:
+            raise KeyError(
+                f"Graph: no node has the name {name!r}; the nodes are {', '.join(map(repr, self._nodes)) or 'none'}"
+            )
         return self._nodes[name].module
 
     def named_children(self) -> Iterable[tuple[str, Module]]:  # type: ignore[override]

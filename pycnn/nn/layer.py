@@ -15,6 +15,9 @@ class Layer(Module):
     It holds the rules that are the same for all of them (what is kept and when, errors, shapes), so that a
     layer only writes `_forward`, which returns the output and what backward needs, and `_backward`, which
     gets it back.
+
+    What backward needs are references, not copies: an input (or output) that is changed between ``forward`` and
+    ``backward`` changes the gradients, and nothing tells.
     """
 
     data_format: str = "NCHW"

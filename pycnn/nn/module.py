@@ -1,6 +1,8 @@
 """`Module`: what every layer, container and network can do."""
 
 import copy
+import functools
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
@@ -66,6 +68,19 @@ class Module:
     buffer_names: tuple[str, ...] = ()
     # What backward needs, wrapped in a 1-tuple so that "nothing is kept" differs from "kept None".
     _saved: tuple[Any] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherited = cls.__init__
+        if "__init__" not in vars(cls) and isinstance(inherited, types.FunctionType):
+            # A function of its own, so that Python's complaint about an argument names this class.
+            own = types.FunctionType(
+                inherited.__code__, inherited.__globals__, "__init__", inherited.__defaults__, inherited.__closure__
+            )
+            functools.update_wrapper(own, inherited)
+            del own.__wrapped__  # type: ignore[attr-defined]
+            own.__kwdefaults__, own.__qualname__ = inherited.__kwdefaults__, f"{cls.__qualname__}.__init__"
+            cls.__init__ = own  # type: ignore[method-assign]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output."""

@@ -39,7 +39,7 @@ class Flatten(Layer):
     Parameters
     ----------
     start_dim, end_dim : int
-        First and last axis to merge; negative ones count from the end.
+        First and last axis to merge; negative ones count from the end. The last is not in front of the first.
     data_format : str
         Layout of the input, such as "NHWC" or "HWCN". For one that does not begin with "NC" all axes but the
         batch are merged in the order C, H, W, so that the weights of a following `Linear` do not depend on
@@ -58,6 +58,8 @@ class Flatten(Layer):
     def __init__(self, start_dim: int = 1, end_dim: int = -1, *, data_format: str = "NCHW") -> None:
         self.start_dim = _check.integer("Flatten", "start_dim", start_dim, -64)
         self.end_dim = _check.integer("Flatten", "end_dim", end_dim, -64)
+        if (self.start_dim < 0) == (self.end_dim < 0) and self.start_dim > self.end_dim:
+            raise ValueError(f"Flatten: start_dim must not be behind end_dim, got {start_dim} and {end_dim}")
         self.data_format = _check.choice("Flatten", "data_format", data_format, sum(FORMATS.values(), ()))
         if not data_format.startswith("NC") and (start_dim, end_dim) != (1, -1):
             raise ValueError(

@@ -88,14 +88,14 @@ def window_count(size: int, span: int, stride: int, pads: tuple[int, int], ceil_
     """Count the windows of `span` cells that fit; `ceil_mode` allows a last one that hangs over the end.
 
     The overhanging window must start inside the image or its left padding; one that would start in the right
-    padding is dropped.
+    padding is dropped. It may be the only one: a window that is too large by less than a stride.
     """
     room = size + pads[0] + pads[1] - span
-    if size < 1 or room < 0:
-        raise ValueError(f"a window of {span} cells does not fit into {size} cells with padding {pads}")
     count = room // stride + 1
     if ceil_mode and room % stride != 0 and count * stride < size + pads[0]:
         count += 1
+    if size < 1 or count < 1:
+        raise ValueError(f"a window of {span} cells does not fit into {size} cells with padding {pads}")
     return count
 
 

@@ -18,7 +18,7 @@ from pycnn.train._config import TrainConfig
 from pycnn.train._evaluate import Evaluation, evaluate, predict_logits, predict_proba
 from pycnn.train._history import EpochResult, StepResult, write_history
 from pycnn.train._run import Run, missing_extras
-from pycnn.train._session import Outcome, default_config, load_data, resume, train
+from pycnn.train._session import Outcome, default_config, load_data, load_for, resume, train
 from pycnn.train._signals import TrainingInterrupted
 from pycnn.train._trainer import Trainer
 
@@ -37,6 +37,7 @@ __all__ = [
     "default_config",
     "evaluate",
     "load_data",
+    "load_for",
     "missing_extras",
     "predict_logits",
     "predict_proba",

@@ -9,9 +9,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from pycnn._config import MAX_THREADS
 from pycnn.data import AUGMENTATIONS
 from pycnn.optim import OPTIMIZERS, SCHEDULES
 
+_MOST = 2**63 - 1
 _FREE = ("threads", "data")  # what may change between the parts of one run: neither changes a bit of the result
 
 
@@ -40,7 +42,7 @@ class TrainConfig:
     seed : int
         Decides initial weights, order of the images, augmentation and dropout; >= 0.
     threads : int or None
-        Most threads to compute with; None: all that the process may use. Has no influence on the result.
+        Most threads to compute with, 1 to 256; None: all that the process may use. Has no influence on the result.
     data : str or None
         Where the data set lies on disk; None: the bundled digits, or arrays from elsewhere.
     image_size : int or None
@@ -80,9 +82,9 @@ class TrainConfig:
             _text("data", self.data)
         for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             object.__setattr__(self, name, _integer(name, getattr(self, name), low))
-        for name in ("threads", "image_size"):
+        for name, most in (("threads", MAX_THREADS), ("image_size", _MOST)):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, _integer(name, getattr(self, name), 1))
+                object.__setattr__(self, name, _integer(name, getattr(self, name), 1, most))
         for name, high in (("lr", math.inf), ("weight_decay", math.inf), ("label_smoothing", 1.0)):
             object.__setattr__(self, name, _real(name, getattr(self, name), high))
         if self.lr == 0:
@@ -137,15 +139,16 @@ def _text(name: str, value: Any) -> None:
         raise ValueError(f"TrainConfig: {name} must not be empty")
 
 
-def _integer(name: str, value: Any, low: int) -> int:
+def _integer(name: str, value: Any, low: int, high: int = _MOST) -> int:
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"TrainConfig: {name} must be an integer, got {value!r}") from None
-    if not low <= number < 2**63:
-        raise ValueError(f"TrainConfig: {name} must be >= {low}{' and < 2**63' if number >= low else ''}, got {number}")
+    if not low <= number <= high:
+        most = "< 2**63" if high == _MOST else f"<= {high}"
+        raise ValueError(f"TrainConfig: {name} must be >= {low}{f' and {most}' if number >= low else ''}, got {number}")
     return number
 
 

@@ -220,7 +220,7 @@ def prepare_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Pat
     Raises
     ------
     FileExistsError
-        It holds something, and `overwrite` is False.
+        It holds something, and `overwrite` is False or it is not a run.
     OSError
         It cannot be made.
     """
@@ -229,6 +229,11 @@ def prepare_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Pat
     if any(folder.iterdir()):
         if not overwrite:
             raise FileExistsError(17, "the folder is not empty; use --resume or --overwrite", str(folder))
+        try:
+            Run.open(folder)
+        except (OSError, ValueError):
+            rule = "the folder is neither empty nor that of a run, and --overwrite replaces runs only"
+            raise FileExistsError(17, rule, str(folder)) from None
         for name in (CHECKPOINT, HISTORY, REPORT, *MODELS, CONFIG):
             (folder / name).unlink(missing_ok=True)
     return folder

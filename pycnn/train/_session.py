@@ -12,6 +12,7 @@ import numpy as np
 from pycnn import data as datasets
 from pycnn import plot
 from pycnn.data import Dataset
+from pycnn.data._load import is_image_folder
 from pycnn.nn import Module
 from pycnn.train import _run
 from pycnn.train._callbacks import Callback
@@ -73,9 +74,18 @@ def default_config(data: Dataset, /, **settings: object) -> TrainConfig:
 
 def load_data(config: TrainConfig) -> Dataset:
     """Load the data set that settings name: what lies at ``config.data``, or the bundled digits."""
-    if config.data is None:
-        return datasets.digits()
-    return datasets.load(config.data, image_size=config.image_size)
+    if config.data is not None:
+        return datasets.load(config.data, image_size=config.image_size)
+    if config.image_size is not None:
+        raise ValueError(
+            f"train: image_size goes with a folder of images only, not with the digits, got {config.image_size}"
+        )
+    return datasets.digits()
+
+
+def load_for(run: Run, path: str) -> Dataset:
+    """Load a data set to test a run on; image files are resized to what its network takes."""
+    return datasets.load(path, image_size=run.input_shape[1:] if is_image_folder(path) else None)
 
 
 def train(
@@ -185,6 +195,10 @@ def _go(trainer: Trainer, run: Run, data: Dataset, state: State | None = None) -
     try:
         trainer.fit()
     except (KeyboardInterrupt, FloatingPointError):
+        run.save_model(trainer.model)
+        raise
+    except BrokenPipeError:  # nobody reads the progress any more; the step it told of is whole
+        trainer.save_checkpoint(run.checkpoint)
         run.save_model(trainer.model)
         raise
     evaluation = trainer.evaluate()
