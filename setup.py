@@ -79,7 +79,9 @@ class BuildExt(build_ext):
 
         objects = [o for name in COMMON for o in compile_one(name, [])]
         for isa, (unix, windows) in ISAS.items():
-            objects += compile_one(f"isa_{isa}.c", windows if msvc else unix)
+            # Plain C is for correctness anywhere; optimised for speed it would be the largest part of the wheel.
+            small = ["-O2"] if isa == "generic" and not msvc and KIND == "release" else []
+            objects += compile_one(f"isa_{isa}.c", windows if msvc else unix + small)
         return objects
 
 

@@ -27,8 +27,8 @@
 
 /* Before a loop of at most 16 rounds whose body indexes an array of vectors: unrolled whole, the array stays in
  * registers. GCC leaves loops of 24 vectors alone otherwise and goes through the stack. Not under AddressSanitizer, for
- * the compiler's time as above. */
-#if defined(PYCNN_ASAN)
+ * the compiler's time as above, nor in plain C, where a vector is no register and the code would be a third of the wheel. */
+#if defined(PYCNN_ASAN) || defined(PYCNN_ISA_GENERIC)
 #define UNROLL
 #elif defined(__clang__)
 #define UNROLL _Pragma("unroll")
