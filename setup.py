@@ -7,6 +7,7 @@ coverage (line tracing) | sanitize (ASan, UBSan).
 import os
 import platform
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -56,7 +57,11 @@ HEADERS = [str(path) for path in sorted(Path("csrc").glob("*.h"))]
 
 
 class BuildExt(build_ext):
-    """Compiles the C floor into `_runtime`, each instruction set with flags of its own."""
+    """Compiles the C floor into `_runtime`, each instruction set with flags of its own; on all cores."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extension(self, ext):
         msvc = self.compiler.compiler_type == "msvc"
@@ -77,11 +82,13 @@ class BuildExt(build_ext):
                 depends=HEADERS,
             )
 
-        objects = [o for name in COMMON for o in compile_one(name, [])]
+        jobs = [(name, []) for name in COMMON]
         for isa, (unix, windows) in ISAS.items():
             # Plain C is for correctness anywhere; optimised for speed it would be the largest part of the wheel.
             small = ["-O2"] if isa == "generic" and not msvc and KIND == "release" else []
-            objects += compile_one(f"isa_{isa}.c", windows if msvc else unix + small)
+            jobs.append((f"isa_{isa}.c", windows if msvc else unix + small))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = [o for made in pool.map(lambda job: compile_one(*job), jobs) for o in made]
         return objects
 
 
