@@ -284,10 +284,14 @@ static void NAME(select_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *
 }
 
 #include "pool_bins.inc.h"
+#include "pool_window.inc.h"
+#include "pool_spread.inc.h"
 
 static const TYPED(pycnn_pool) NAME(pool_table) = {
     NAME(split),       NAME(merge),      NAME(sum_rows), NAME(mean_rows), NAME(share_rows), NAME(select_rows),
     NAME(bin_planes),  NAME(bin_row),    NAME(bin_lanes), NAME(max_values), NAME(max_first), NAME(max_next),
+    NAME(max_windows), NAME(mean_windows), NAME(max_spread), NAME(mean_spread), NAME(mean_gather),
+    NAME(top_code),
 };
 
 #undef FIRST_AT
@@ -301,6 +305,17 @@ static const TYPED(pycnn_pool) NAME(pool_table) = {
 #undef cstore
 #undef cload_part
 #undef cstore_part
+#undef cload_range
+#undef pload_range
+#undef padd_if
+#undef pafter
+#undef pbefore
+#undef pool_middle
+#undef pgreater
+#undef pnan
+#undef pnan_none
+#undef pnan_or
+#undef pnan_any
 #undef pool_bits
 #undef pool_mask
 #undef pool_as_bits

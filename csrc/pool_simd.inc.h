@@ -7,6 +7,14 @@
  *      cvec cload cstore cset cadd cselect cload_part cstore_part
  *                                      VL bytes in memory (places within a window), as wide as suits in a register
  *      cequal(a, b)                    pmask
+ *      pload_range(p, lo, hi, fill)    lanes lo .. hi - 1 from p[lo .. hi - 1], those of the vector `fill` elsewhere
+ *      cload_range(p, lo, hi)          the same of bytes, anything elsewhere
+ *      pgreater(v, best)               pmask; where there is no NaN the same as pbetter
+ *      pnan, pnan_none(), pnan_or(n, a, b)  gathers whether a NaN was seen; pnan_any(n): it was. Not defined where
+ *                                      pbetter costs as little; vmax(v, best) may be of no use then
+ *      pafter(a, v)                    the last lane of a, then all lanes of v but its last
+ *      pbefore(v, b)                   all lanes of v but its first, then the first lane of b
+ *      padd_if(m, a, b)                a + b where m, else a, which is not -0.0
  *      peven(a, b) podd(a, b)          of the 2 * VL values a, b
  *      plow(e, o) phigh(e, o)          the first and the second half of e0 o0 e1 o1 ...
  * Included by pool.inc.h, which takes the names back at its end, but for the last two lines, which
@@ -21,6 +29,11 @@
 #define pool_bits(n) ((1u << (n)) - 1u)
 #define cload_part(p, n) _mm_maskz_loadu_epi8((__mmask16)pool_bits(n), touched((p), (n)))
 #define cstore_part(p, a, n) _mm_mask_storeu_epi8(touched((p), (n)), (__mmask16)pool_bits(n), (a))
+#define pnan unsigned
+#define pnan_none() 0u
+#define pnan_any(n) ((n) != 0)
+#define cload_range(p, lo, hi) \
+    ((void)touched((p) + (lo), (hi) - (lo)), _mm_maskz_loadu_epi8(NAME(part)((lo), (hi)), (p)))
 
 #ifdef PYCNN_F32
 #define pmask __mmask16
@@ -30,6 +43,15 @@
     _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask((best), (best), _CMP_ORD_Q), (v), (best), _CMP_NLE_UQ)
 #define pselect(m, a, b) _mm512_mask_mov_ps((b), (m), (a))
 #define pkeep(m, a) _mm512_maskz_mov_ps((m), (a))
+#define pgreater(v, best) _mm512_cmp_ps_mask((v), (best), _CMP_GT_OQ)
+#define pnan_or(n, a, b) ((n) | _mm512_cmp_ps_mask((a), (b), _CMP_UNORD_Q))
+#define pafter(a, v) \
+    _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(v), _mm512_castps_si512(a), 15))
+#define pbefore(v, b) \
+    _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(b), _mm512_castps_si512(v), 1))
+#define padd_if(m, a, b) _mm512_mask_add_ps((a), (m), (a), (b))
+#define pload_range(p, lo, hi, fill) \
+    ((void)touched((p) + (lo), (hi) - (lo)), _mm512_mask_loadu_ps((fill), NAME(part)((lo), (hi)), (p)))
 #define cload(p) _mm_loadu_si128((const __m128i *)(p))
 #define cstore(p, a) _mm_storeu_si128((__m128i *)(p), (a))
 #define cequal(a, b) _mm_cmpeq_epi8_mask((a), (b))
@@ -46,6 +68,15 @@
     _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask((best), (best), _CMP_ORD_Q), (v), (best), _CMP_NLE_UQ)
 #define pselect(m, a, b) _mm512_mask_mov_pd((b), (m), (a))
 #define pkeep(m, a) _mm512_maskz_mov_pd((m), (a))
+#define pgreater(v, best) _mm512_cmp_pd_mask((v), (best), _CMP_GT_OQ)
+#define pnan_or(n, a, b) ((n) | _mm512_cmp_pd_mask((a), (b), _CMP_UNORD_Q))
+#define pafter(a, v) \
+    _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(v), _mm512_castpd_si512(a), 7))
+#define pbefore(v, b) \
+    _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(b), _mm512_castpd_si512(v), 1))
+#define padd_if(m, a, b) _mm512_mask_add_pd((a), (m), (a), (b))
+#define pload_range(p, lo, hi, fill) \
+    ((void)touched((p) + (lo), (hi) - (lo)), _mm512_mask_loadu_pd((fill), NAME(part)((lo), (hi)), (p)))
 #define cload(p) _mm_loadl_epi64((const __m128i *)(p))
 #define cstore(p, a) _mm_storel_epi64((__m128i *)(p), (a))
 #define cequal(a, b) ((__mmask8)_mm_cmpeq_epi8_mask((a), (b)))
@@ -59,6 +90,8 @@
 #elif defined(PYCNN_ISA_AVX2)
 
 #define cvec __m256i
+#define pnan vec
+#define pnan_none() vzero()
 #define cselect(m, a, b) _mm256_blendv_epi8((b), (a), pool_as_bits(m))
 
 #ifdef PYCNN_F32
@@ -72,6 +105,21 @@ static const int32_t NAME(pool_bits)[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     _mm256_and_ps(_mm256_cmp_ps((best), (best), _CMP_ORD_Q), _mm256_cmp_ps((v), (best), _CMP_NLE_UQ))
 #define pselect(m, a, b) _mm256_blendv_ps((b), (a), (m))
 #define pkeep(m, a) _mm256_and_ps((m), (a))
+/* high half of a, low half of b */
+#define pool_middle(a, b) _mm256_permute2f128_ps((a), (b), 0x21)
+#define pafter(a, v)                                                                             \
+    _mm256_castsi256_ps(_mm256_alignr_epi8(_mm256_castps_si256(v), \
+                                           _mm256_castps_si256(pool_middle((a), (v))), 12))
+#define pbefore(v, b)                                                                            \
+    _mm256_castsi256_ps(_mm256_alignr_epi8(_mm256_castps_si256(pool_middle((v), (b))), _mm256_castps_si256(v), 4))
+#define pgreater(v, best) _mm256_cmp_ps((v), (best), _CMP_GT_OQ)
+#define pnan_or(n, a, b) _mm256_or_ps((n), _mm256_cmp_ps((a), (b), _CMP_UNORD_Q))
+#define pnan_any(n) (_mm256_movemask_ps(n) != 0)
+ALWAYS_INLINE vec NAME(pool_range)(const float *p, ptrdiff_t lo, ptrdiff_t hi, vec fill) {
+    const __m256i inside = NAME(part)(lo, hi);
+    (void)touched(p + lo, hi - lo);
+    return _mm256_blendv_ps(fill, _mm256_maskload_ps(p, inside), _mm256_castsi256_ps(inside));
+}
 #define cset(x) _mm256_set1_epi32(x)
 #define cadd(a, b) _mm256_add_epi32((a), (b))
 #define cload(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
@@ -96,6 +144,16 @@ static const int64_t NAME(pool_bits)[8] = {-1, -1, -1, -1};
     _mm256_and_pd(_mm256_cmp_pd((best), (best), _CMP_ORD_Q), _mm256_cmp_pd((v), (best), _CMP_NLE_UQ))
 #define pselect(m, a, b) _mm256_blendv_pd((b), (a), (m))
 #define pkeep(m, a) _mm256_and_pd((m), (a))
+#define pafter(a, v) _mm256_shuffle_pd(_mm256_permute2f128_pd((a), (v), 0x21), (v), 0x5)
+#define pbefore(v, b) _mm256_shuffle_pd((v), _mm256_permute2f128_pd((v), (b), 0x21), 0x5)
+#define pgreater(v, best) _mm256_cmp_pd((v), (best), _CMP_GT_OQ)
+#define pnan_or(n, a, b) _mm256_or_pd((n), _mm256_cmp_pd((a), (b), _CMP_UNORD_Q))
+#define pnan_any(n) (_mm256_movemask_pd(n) != 0)
+ALWAYS_INLINE vec NAME(pool_range)(const double *p, ptrdiff_t lo, ptrdiff_t hi, vec fill) {
+    const __m256i inside = NAME(part)(lo, hi);
+    (void)touched(p + lo, hi - lo);
+    return _mm256_blendv_pd(fill, _mm256_maskload_pd(p, inside), _mm256_castsi256_pd(inside));
+}
 #define cset(x) _mm256_set1_epi64x(x)
 #define cadd(a, b) _mm256_add_epi64((a), (b))
 static inline __m256i NAME(load_codes)(const uint8_t *p) {
@@ -118,6 +176,7 @@ static inline void NAME(store_codes)(uint8_t *p, __m256i a) {
 #define phigh(e, o) _mm256_permute2f128_pd(_mm256_unpacklo_pd((e), (o)), _mm256_unpackhi_pd((e), (o)), 0x31)
 #endif
 #define cstore(p, a) NAME(store_codes)((p), (a))
+#define pload_range(p, lo, hi, fill) NAME(pool_range)((p), (lo), (hi), (fill))
 
 #elif defined(PYCNN_ISA_NEON)
 
@@ -146,6 +205,8 @@ static inline void NAME(store_codes)(uint8_t *p, cvec a) {
 #define podd(a, b) vuzp2q_f32((a), (b))
 #define plow(e, o) vzip1q_f32((e), (o))
 #define phigh(e, o) vzip2q_f32((e), (o))
+#define pafter(a, v) vextq_f32((a), (v), 3)
+#define pbefore(v, b) vextq_f32((v), (b), 1)
 #else
 #define pmask uint64x2_t
 #define cvec uint64x2_t
@@ -165,6 +226,8 @@ static inline void NAME(store_codes)(uint8_t *p, cvec a) {
 #define podd(a, b) vuzp2q_f64((a), (b))
 #define plow(e, o) vzip1q_f64((e), (o))
 #define phigh(e, o) vzip2q_f64((e), (o))
+#define pafter(a, v) vextq_f64((a), (v), 1)
+#define pbefore(v, b) vextq_f64((v), (b), 1)
 #endif
 #define cload(p) NAME(load_codes)(p)
 #define cstore(p, a) NAME(store_codes)((p), (a))
@@ -193,6 +256,8 @@ EACH_LANE(cvec, p_cload, (const uint8_t *p), p[i])
 EACH_LANE(vec, p_even, (vec a, vec b), i < 2 ? a.lane[2 * i] : b.lane[2 * i - 4])
 EACH_LANE(vec, p_odd, (vec a, vec b), i < 2 ? a.lane[2 * i + 1] : b.lane[2 * i - 3])
 EACH_LANE(vec, p_low, (vec e, vec o), i % 2 ? o.lane[i / 2] : e.lane[i / 2])
+EACH_LANE(vec, p_after, (vec a, vec v), i ? v.lane[i - 1] : a.lane[3])
+EACH_LANE(vec, p_before, (vec v, vec b), i < 3 ? v.lane[i + 1] : b.lane[0])
 EACH_LANE(vec, p_high, (vec e, vec o), i % 2 ? o.lane[2 + i / 2] : e.lane[2 + i / 2])
 #undef EACH_LANE
 static inline void NAME(p_cstore)(uint8_t *p, cvec a) {
@@ -209,6 +274,8 @@ static inline void NAME(p_cstore)(uint8_t *p, cvec a) {
 #define cstore(p, a) NAME(p_cstore)((p), (a))
 #define peven(a, b) NAME(p_even)((a), (b))
 #define podd(a, b) NAME(p_odd)((a), (b))
+#define pafter(a, v) NAME(p_after)((a), (v))
+#define pbefore(v, b) NAME(p_before)((v), (b))
 #define plow(e, o) NAME(p_low)((e), (o))
 #define phigh(e, o) NAME(p_high)((e), (o))
 
@@ -242,4 +309,24 @@ static inline void NAME(store_codes_part)(uint8_t *p, cvec a, ptrdiff_t n) {
 }
 #define cload_part(p, n) NAME(load_codes_part)((p), (n))
 #define cstore_part(p, a, n) NAME(store_codes_part)((p), (a), (n))
+#endif
+#ifndef pload_range
+ALWAYS_INLINE vec NAME(pool_range)(const REAL *p, ptrdiff_t lo, ptrdiff_t hi, vec fill) {
+    REAL lane[VL];
+    vstore(lane, fill);
+    for (ptrdiff_t i = lo; i < hi; i++) lane[i] = p[i];
+    return vload(lane);
+}
+#define pload_range(p, lo, hi, fill) NAME(pool_range)((p), (lo), (hi), (fill))
+#endif
+#ifndef cload_range
+ALWAYS_INLINE cvec NAME(load_codes_range)(const uint8_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    uint8_t lane[VL] = {0};
+    for (ptrdiff_t i = lo; i < hi; i++) lane[i] = p[i];
+    return cload(lane);
+}
+#define cload_range(p, lo, hi) NAME(load_codes_range)((p), (lo), (hi))
+#endif
+#ifndef padd_if
+#define padd_if(m, a, b) vadd((a), pkeep((m), (b)))
 #endif

@@ -50,4 +50,26 @@ typedef struct {
     void (*max_next)(REAL *dst, ptrdiff_t dst_step, uint8_t *arg, ptrdiff_t arg_step, const REAL *const *src,
                      ptrdiff_t src_step, const uint8_t *const *src_arg, ptrdiff_t src_arg_step, const uint8_t *code,
                      ptrdiff_t taps, ptrdiff_t n, ptrdiff_t blocks);
+
+    /* Whole planes at once, for the windows that most networks have: see pool_window.inc.h and pool_spread.inc.h. Rows
+     * begin .. end - 1 of the result, of `planes` planes that follow each other. */
+    /* y = the largest cell of each window; with codes also its place in the window */
+    void (*max_windows)(const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t planes,
+                        ptrdiff_t begin, ptrdiff_t end);
+    /* y[o][p] = the sum of the window, divided by row_count[o] * column_count[p]; without column_count by row_count[o].
+     * `exact`, without column_count: times row_count[o]. PYCNN_POOL_SLACK cells beyond column_count are read. */
+    void (*mean_windows)(const pycnn_pooling *g, REAL *y, const REAL *x, const REAL *row_count,
+                         const REAL *column_count, int exact, ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end);
+    /* dx = the sum of dy over the windows whose code names the cell */
+    void (*max_spread)(const pycnn_pooling *g, REAL *dx, const REAL *dy, const uint8_t *codes, ptrdiff_t planes,
+                       ptrdiff_t begin, ptrdiff_t end);
+    /* dx = dy / divisor of the only window that sees the cell; 2 x 2 windows */
+    void (*mean_spread)(const pycnn_pooling *g, REAL *dx, const REAL *dy, REAL divisor, ptrdiff_t planes,
+                        ptrdiff_t begin, ptrdiff_t end);
+    /* The same of 3 x 3 windows with stride 1: a cell gathers from the windows around it, a window of dy. g is that of a
+     * forward pass from dy to dx; the rows of such a window are added up before its columns. */
+    void (*mean_gather)(const pycnn_pooling *g, REAL *dx, const REAL *dy, const REAL *row_count, int exact,
+                        ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end);
+    /* the largest of n bytes, 0 where n is 0 */
+    uint8_t (*top_code)(const uint8_t *codes, ptrdiff_t n);
 } T(pycnn_pool);

@@ -30,6 +30,14 @@ typedef struct {
     int spill;                    /* what lies behind a row of dst, up to the end of its last row, may be overwritten */
 } pycnn_window;
 
+/* Square windows over a plane of contiguous cells, 2 x 2 or 3 x 3: see pool_window.inc.h. */
+typedef struct {
+    ptrdiff_t kernel, stride;
+    ptrdiff_t height, width;         /* of a plane of the input */
+    ptrdiff_t out_height, out_width; /* windows */
+    ptrdiff_t top, left;             /* cells of padding, fewer than the kernel has */
+} pycnn_pooling;
+
 #define REAL float
 #define T(name) name##_f32
 #include "gemm_table.inc.h"

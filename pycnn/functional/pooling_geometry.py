@@ -28,6 +28,8 @@ class Windows(NamedTuple):
     taps: int
     #: one window that is the whole image, of at most two axes
     whole: bool
+    #: windows that kernels/pooling_planes.pyx may have a loop for
+    square: bool
     #: kernel, stride, dilation, pad before, pad after, each for D, H and W
     numbers: tuple[int, ...]
 
@@ -41,6 +43,11 @@ def volume(x: Array, order: tuple[int, ...]) -> Array:
         return x
     view: Array = x[_TO_VOLUME[ndim]]
     return view
+
+
+def in_planes(order: tuple[int, ...], *arrays: Array) -> bool:
+    """Tell whether images lie plane after plane, as kernels/pooling_planes.pyx wants them."""
+    return order == NATURAL[2] and all([x.flags.c_contiguous for x in arrays])
 
 
 def windows(
@@ -107,7 +114,8 @@ def _windows(
     first, last = tuple(p[0] for p in pads), tuple(p[1] for p in pads)
     numbers = ones + kernel + ones + steps + ones + spread + zeros + first + zeros + last
     whole = dims < 3 and kernel == tuple(sizes) and spread == (1,) * dims and not any(first + last)
-    return Windows(kernel, out, taps, whole, numbers)
+    square = kernel in ((2, 2), (3, 3))
+    return Windows(kernel, out, taps, whole, square, numbers)
 
 
 def _within(kernel: int, dilation: int, padded: int) -> tuple[int, int]:

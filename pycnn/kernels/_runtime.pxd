@@ -87,6 +87,9 @@ cdef extern from "tiles.h" nogil:
                          Py_ssize_t) noexcept nogil
         int (*gradient[2])(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
 
+    ctypedef struct pool_windows "pycnn_pooling":
+        Py_ssize_t kernel, stride, height, width, out_height, out_width, top, left
+
     ctypedef struct pool_f32 "pycnn_pool_f32":
         void (*split)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                       Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float) noexcept nogil
@@ -113,6 +116,17 @@ cdef extern from "tiles.h" nogil:
         void (*max_next)(float*, Py_ssize_t, unsigned char*, Py_ssize_t, const float**, Py_ssize_t,
                          const unsigned char**, Py_ssize_t, const unsigned char*, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
+        void (*max_windows)(const pool_windows*, float*, unsigned char*, const float*, Py_ssize_t, Py_ssize_t,
+                            Py_ssize_t) noexcept nogil
+        void (*mean_windows)(const pool_windows*, float*, const float*, const float*, const float*, int, Py_ssize_t,
+                             Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*max_spread)(const pool_windows*, float*, const float*, const unsigned char*, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t) noexcept nogil
+        void (*mean_spread)(const pool_windows*, float*, const float*, float, Py_ssize_t, Py_ssize_t,
+                            Py_ssize_t) noexcept nogil
+        void (*mean_gather)(const pool_windows*, float*, const float*, const float*, int, Py_ssize_t, Py_ssize_t,
+                            Py_ssize_t) noexcept nogil
+        unsigned char (*top_code)(const unsigned char*, Py_ssize_t) noexcept nogil
 
     ctypedef struct pool_f64 "pycnn_pool_f64":
         void (*split)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -140,6 +154,17 @@ cdef extern from "tiles.h" nogil:
         void (*max_next)(double*, Py_ssize_t, unsigned char*, Py_ssize_t, const double**, Py_ssize_t,
                          const unsigned char**, Py_ssize_t, const unsigned char*, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
+        void (*max_windows)(const pool_windows*, double*, unsigned char*, const double*, Py_ssize_t, Py_ssize_t,
+                            Py_ssize_t) noexcept nogil
+        void (*mean_windows)(const pool_windows*, double*, const double*, const double*, const double*, int, Py_ssize_t,
+                             Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*max_spread)(const pool_windows*, double*, const double*, const unsigned char*, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t) noexcept nogil
+        void (*mean_spread)(const pool_windows*, double*, const double*, double, Py_ssize_t, Py_ssize_t,
+                            Py_ssize_t) noexcept nogil
+        void (*mean_gather)(const pool_windows*, double*, const double*, const double*, int, Py_ssize_t, Py_ssize_t,
+                            Py_ssize_t) noexcept nogil
+        unsigned char (*top_code)(const unsigned char*, Py_ssize_t) noexcept nogil
 
     # One struct for both number types: a void* is an array of the table's type. See vector_table.inc.h.
     ctypedef void (*unary_fn "pycnn_unary_fn")(void* y, const void* x, Py_ssize_t n, double a) noexcept nogil

@@ -11,7 +11,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._runtime cimport parallel_for
+from pycnn.kernels._runtime cimport parallel_for, tiles
 from pycnn.kernels.pooling_common cimport (
     Axis, Steps, axis_of, byte, ceil_div, end_inside, end_tap, first_inside, first_tap, place_t, steps_of,
 )
@@ -58,6 +58,10 @@ ctypedef struct Check:
     Axis h
     Axis w
     place_t cells
+    Py_ssize_t taps
+    byte kd[256]                # code -> tap along each axis
+    byte kh[256]
+    byte kw[256]
     Py_ssize_t per_chunk
     int bad
 
@@ -209,49 +213,58 @@ def gather(const word[:, :, :, :, :] dy,                # IN  (N, C, D, H, W)
         _run(&job)
 
 
-# Whether a code of a row, columns begin .. end - 1, is no tap at all.
-cdef inline bint _row_has_bad(const byte* row, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t step,
-                              Py_ssize_t taps) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef byte largest = 0
-    if step == 1:
-        for k in range(begin, end):
-            largest = max(largest, row[k])
-    else:
-        for k in range(begin, end):
-            largest = max(largest, row[k * step])
-    return begin < end and largest >= taps
+# Whether a code of the rows begin .. end - 1 of a plane is no tap at all.
+cdef bint _rows_have_bad(const Check* check, const byte* plane, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t j, k
+    cdef const byte* row
+    if check.s.w == 1 and check.s.h == check.w.out:
+        return tiles().pool_f32.top_code(plane + begin * check.s.h, (end - begin) * check.w.out) >= check.taps
+    for j in range(begin, end):
+        row = plane + j * check.s.h
+        for k in range(check.w.out):
+            if row[k * check.s.w] >= check.taps:
+                return True
+    return False
 
 
-cdef inline bint _is_bad(const Check* check, byte code, Py_ssize_t i, Py_ssize_t j, Py_ssize_t k) noexcept nogil:
-    cdef Py_ssize_t kw = code % check.w.kernel, rest = code // check.w.kernel
-    cdef Py_ssize_t kh = rest % check.h.kernel, kd = rest // check.h.kernel
-    return not (first_tap(&check.d, i) <= kd < end_tap(&check.d, i)
-                and first_tap(&check.h, j) <= kh < end_tap(&check.h, j)
-                and first_tap(&check.w, k) <= kw < end_tap(&check.w, k))
+# Whether a code of row j of plane i is no tap, or one above, below, before or behind the volume.
+cdef bint _border_has_bad(const Check* check, const byte* row, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    cdef Py_ssize_t k, kd = first_tap(&check.d, i), kd_end = end_tap(&check.d, i)
+    cdef Py_ssize_t kh = first_tap(&check.h, j), kh_end = end_tap(&check.h, j)
+    cdef byte code
+    for k in range(check.w.out):
+        code = row[k * check.s.w]
+        if code >= check.taps or not (kd <= check.kd[code] < kd_end and kh <= check.kh[code] < kh_end):
+            return True
+    return False
+
+
+# Whether a code of column k, each below `taps`, is left or right of the volume.
+cdef bint _column_has_bad(const Check* check, const byte* plane, Py_ssize_t k) noexcept nogil:
+    cdef Py_ssize_t j, kw = first_tap(&check.w, k), kw_end = end_tap(&check.w, k)
+    for j in range(check.h.out):
+        if not kw <= check.kw[plane[j * check.s.h + k * check.s.w]] < kw_end:
+            return True
+    return False
 
 
 # Codes of one channel: in a window that lies on cells only, any tap will do.
 cdef bint _channel_has_bad(const Check* check, const byte* codes) noexcept nogil:
-    cdef Py_ssize_t i, j, k, begin, end, taps = check.d.kernel * check.h.kernel * check.w.kernel
-    cdef Py_ssize_t left = first_inside(&check.w), right = end_inside(&check.w)
-    cdef Py_ssize_t top = first_inside(&check.h), bottom = end_inside(&check.h)
-    cdef Py_ssize_t front = first_inside(&check.d), back = end_inside(&check.d)
-    cdef const byte* row
+    cdef Py_ssize_t i, j, k, left = first_inside(&check.w), right = end_inside(&check.w), top, bottom
+    cdef const byte* plane
     for i in range(check.d.out):
+        plane = codes + i * check.s.d
+        top = bottom = 0
+        if first_inside(&check.d) <= i < end_inside(&check.d):
+            top, bottom = first_inside(&check.h), end_inside(&check.h)
+            if top < bottom and _rows_have_bad(check, plane, top, bottom):
+                return True
         for j in range(check.h.out):
-            row = codes + i * check.s.d + j * check.s.h
-            begin = end = 0
-            if front <= i < back and top <= j < bottom:
-                begin, end = left, right
-                if _row_has_bad(row, begin, end, check.s.w, taps):
-                    return True
-            for k in range(begin):
-                if _is_bad(check, row[k * check.s.w], i, j, k):
-                    return True
-            for k in range(end, check.w.out):
-                if _is_bad(check, row[k * check.s.w], i, j, k):
-                    return True
+            if not top <= j < bottom and _border_has_bad(check, plane + j * check.s.h, i, j):
+                return True
+        for k in range(check.w.out):
+            if not left <= k < right and _column_has_bad(check, plane, k):
+                return True
     return False
 
 
@@ -295,14 +308,21 @@ cdef bint _check(Check* check) noexcept nogil:
 def codes_inside(const byte[:, :, :, :, :] codes,       # IN  (N, C, OD, OH, OW)
                  tuple numbers,                         # kernel, stride, dilation, pad before, pad after: D, H, W each
                  tuple cells):                          # D, H, W
-    """Whether every code names a tap of its window that falls on a cell."""
+    """Whether every code names a tap of its window that falls on a cell; at most 255 taps."""
     cdef Check check
+    cdef Py_ssize_t code, rest
     check.codes, check.places, check.cells = &codes[0, 0, 0, 0, 0], NULL, 0
     check.s = steps_of(codes.strides, 1)
     check.images, check.channels = codes.shape[0], codes.shape[1]
     check.d = axis_of(numbers, 0, cells[0], codes.shape[2])
     check.h = axis_of(numbers, 1, cells[1], codes.shape[3])
     check.w = axis_of(numbers, 2, cells[2], codes.shape[4])
+    check.taps = check.d.kernel * check.h.kernel * check.w.kernel
+    for code in range(check.taps):
+        rest = code // check.w.kernel
+        check.kw[code] = <byte> (code % check.w.kernel)
+        check.kh[code] = <byte> (rest % check.h.kernel)
+        check.kd[code] = <byte> (rest // check.h.kernel)
     with nogil:
         _check(&check)
     return check.bad == 0

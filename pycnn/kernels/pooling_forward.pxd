@@ -1,0 +1,65 @@
+# What the functions of pooling_forward.pyx hand each other.
+
+from pycnn.kernels.pooling_common cimport Axis, Rows, Steps, byte, place_t
+
+ctypedef struct Job:
+    Rows rows
+    const void* x
+    void* y
+    byte* codes                 # places within the window, or NULL
+    place_t* places             # places in the volume, or NULL
+    Steps xs
+    Steps ys
+    Steps cs
+    Steps ps
+    Axis d
+    Axis h
+    Axis w
+    Py_ssize_t outer            # images and channels; of lanes, `inner` is the contiguous axis
+    Py_ssize_t inner
+    bint mean
+    bint padded                 # the mean counts the padding
+    double divisor              # of every window; 0: count
+    Py_ssize_t column_count     # taps counted along a row where all columns agree, else 0 and
+    void* counts                # one per column
+    byte* first                 # planar with padding: the first real tap of each column
+    place_t distance[256]       # code -> places from the first tap
+    bint lanes
+    Py_ssize_t block            # columns or lanes of a tile
+    Py_ssize_t blocks
+    Py_ssize_t band             # output rows of a tile
+    Py_ssize_t bands
+    Py_ssize_t tiles
+    Py_ssize_t per_chunk
+    bint apart                  # planar: no row is shared by windows, so kept rows go by (window, tap)
+    bint direct                 # planar: taps are contiguous runs of x itself
+    Py_ssize_t slots            # kept rows of one plane
+    Py_ssize_t kept             # columns of a kept row
+    Py_ssize_t phases
+    Py_ssize_t width
+    Py_ssize_t batch            # rows cut into phases at a time
+    Py_ssize_t inside_from      # output rows whose taps all fall on cells
+    Py_ssize_t inside_to
+    int failed
+
+ctypedef struct Scratch:
+    void* best                  # kept rows
+    void* phase
+    void* zero                  # one row
+    void* y                     # results on their way to a y without contiguous columns
+    const void** src
+    const byte** src_arg
+    byte* code
+    byte* best_arg
+    byte* codes
+
+ctypedef struct Tile:
+    Py_ssize_t n
+    Py_ssize_t c
+    Py_ssize_t od
+    Py_ssize_t oh
+    Py_ssize_t oh_end
+    Py_ssize_t ow
+    Py_ssize_t ow_end
+    Py_ssize_t kd               # taps along D that fall on cells
+    Py_ssize_t kd_end
