@@ -294,6 +294,7 @@ static const TYPED(pycnn_pool) NAME(pool_table) = {
     NAME(top_code),
 };
 
+#undef WINDOW_INLINE
 #undef FIRST_AT
 #undef AT_MOST
 #undef cvec

@@ -27,44 +27,42 @@ typedef struct {
     int code;
 } NAME(seen);
 
-/* Adds what column o + shift of the windows gives by tap `tap`. */
-ALWAYS_INLINE vec NAME(add_seen)(const int inside, vec sum, const NAME(seen) * row, ptrdiff_t at, ptrdiff_t width,
-                                 int tap) {
-    ptrdiff_t lo = 0, hi = VL;
-    if (!inside) {
-        lo = at < 0 ? -at : 0;
-        hi = width - at;
-        hi = hi < lo ? lo : AT_MOST(hi, VL);
-    }
-    const vec dy = inside ? vload(row->dy + at) : pload_range(row->dy + at, lo, hi, vzero());
-    const cvec codes = inside ? cload(row->codes + at) : cload_range(row->codes + at, lo, hi);
-    return padd_if(cequal(codes, cset(row->code + tap)), sum, dy);
+/* What window o gives to the cell of tap `tap`, in every lane. 0 where there is no such window. */
+ALWAYS_INLINE vec NAME(one_seen)(const NAME(seen) * row, ptrdiff_t o, ptrdiff_t width, int tap) {
+    if (o < 0 || o >= width) return vzero();
+    return pkeep(cequal(cset(row->codes[o]), cset(row->code + tap)), vset(row->dy[o]));
 }
 
-ALWAYS_INLINE void NAME(spread_vector)(const int left, const int inside, const int rows,
-                                       const NAME(seen) * row, ptrdiff_t q, ptrdiff_t width, vec *even, vec *odd) {
-#define ADD(sum, at, tap) NAME(add_seen)(inside, sum, row + r, at, width, tap)
+/* The windows beside a vector of windows are the same ones, shifted, but for the one at the end. */
+WINDOW_INLINE void NAME(spread_vector)(const int left, const int inside, const int rows, const NAME(seen) * row,
+                                       ptrdiff_t q, ptrdiff_t width, vec *even, vec *odd) {
+    const ptrdiff_t room = width - q, lanes = room < 0 ? 0 : AT_MOST(room, VL);
     vec e = vzero(), o = vzero();
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < rows; r++, row++) {
+        const vec dy = NAME(window_cells)(inside, row->dy, q, width, vzero());
+        const cvec codes = inside ? cload(row->codes + q) : cload_range(row->codes + q, 0, lanes);
+        const pmask first = cequal(codes, cset(row->code)), second = cequal(codes, cset(row->code + 1));
+        const pmask third = cequal(codes, cset(row->code + 2));
         if (left) {
-            e = ADD(e, q, 1);
-            o = ADD(ADD(o, q, 2), q + 1, 0);
+            e = padd_if(second, e, dy);
+            o = padd_if(third, o, dy);
+            o = vadd(o, pbefore(pkeep(first, dy), NAME(one_seen)(row, q + VL, width, 0)));
         } else {
-            e = ADD(ADD(e, q - 1, 2), q, 0);
-            o = ADD(o, q, 1);
+            e = vadd(e, pafter(NAME(one_seen)(row, q - 1, width, 2), pkeep(third, dy)));
+            e = padd_if(first, e, dy);
+            o = padd_if(second, o, dy);
         }
     }
-#undef ADD
     *even = e;
     *odd = o;
 }
 
-ALWAYS_INLINE void NAME(spread_row)(const int left, const int rows, REAL *dx, const NAME(seen) * row,
+WINDOW_INLINE void NAME(spread_row)(const int left, const int rows, REAL *dx, const NAME(seen) * row,
                                     const pycnn_pooling *g) {
     const ptrdiff_t pairs = (g->width + 1) / 2, last = pairs > VL ? pairs - VL : 0;
     for (ptrdiff_t q = 0;; q += VL) {
         q = AT_MOST(q, last);
-        const int inside = q >= !left && q + VL + left <= g->out_width;
+        const int inside = q + VL <= g->out_width;
         vec even, odd;
         if (inside)
             NAME(spread_vector)(left, 1, rows, row, q, g->out_width, &even, &odd);
@@ -75,7 +73,7 @@ ALWAYS_INLINE void NAME(spread_row)(const int left, const int rows, REAL *dx, co
     }
 }
 
-ALWAYS_INLINE void NAME(spread_planes)(const int left, const pycnn_pooling *g, REAL *dx,
+WINDOW_INLINE void NAME(spread_planes)(const int left, const pycnn_pooling *g, REAL *dx,
                                        const REAL *dy, const uint8_t *codes, ptrdiff_t planes, ptrdiff_t begin,
                                        ptrdiff_t end) {
     for (ptrdiff_t p = 0; p < planes; p++) {
@@ -104,7 +102,7 @@ ALWAYS_INLINE void NAME(spread_planes)(const int left, const pycnn_pooling *g, R
 }
 
 /* 2 x 2 windows side by side, dy for one of its cells or in equal parts: two rows of cells for each row of windows. */
-ALWAYS_INLINE void NAME(pairs_of_rows)(const int mean, const int inside, const pycnn_pooling *g, REAL *dx,
+WINDOW_INLINE void NAME(pairs_of_rows)(const int mean, const int inside, const pycnn_pooling *g, REAL *dx,
                                        const REAL *dy, const uint8_t *codes, REAL divisor, const int exact,
                                        ptrdiff_t q, ptrdiff_t rows) {
     const ptrdiff_t n = g->width - 2 * q, lanes = g->out_width - q;
@@ -120,7 +118,7 @@ ALWAYS_INLINE void NAME(pairs_of_rows)(const int mean, const int inside, const p
                           pkeep(cequal(code, cset(2 * r + 1)), sum), n);
 }
 
-ALWAYS_INLINE void NAME(spread_pairs)(const int mean, const pycnn_pooling *g, REAL *dx, const REAL *dy,
+WINDOW_INLINE void NAME(spread_pairs)(const int mean, const pycnn_pooling *g, REAL *dx, const REAL *dy,
                                       const uint8_t *codes, REAL divisor, const int exact, ptrdiff_t planes,
                                       ptrdiff_t begin, ptrdiff_t end) {
     const ptrdiff_t pairs = (g->width + 1) / 2, last = pairs > VL ? pairs - VL : 0;

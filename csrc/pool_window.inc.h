@@ -7,6 +7,13 @@
  * A block is a vector of windows in each of one to three rows, which share what they see of a row. The last block
  * of a row or a column is moved back until it ends there: some windows are computed twice, none is stored by itself. */
 
+/* One loop per kind of window pays where there are vectors; plain C would only grow. */
+#ifdef PYCNN_ISA_GENERIC
+#define WINDOW_INLINE static
+#else
+#define WINDOW_INLINE ALWAYS_INLINE
+#endif
+
 /* Output rows of a block, and the rows of cells that they see: at most 5. */
 #define BLOCK_ROWS(kernel, stride) ((kernel) == 2 ? 1 : (stride) == 1 ? 3 : 2)
 #define SEEN_ROWS(kernel, stride) ((BLOCK_ROWS(kernel, stride) - 1) * (stride) + (kernel))
@@ -30,7 +37,7 @@ ALWAYS_INLINE vec NAME(window_cells)(const int inside, const REAL *row, ptrdiff_
 
 /* tap[t]: cell iw + lane * stride + t of row i of the block. `inside`: what is loaded as vectors is on the plane.
  * With 3 x 3 the other taps are the same cells, shifted by one, but for one at the end: no loads across cache lines. */
-ALWAYS_INLINE void NAME(window_taps)(const int kernel, const int stride, const int inside, vec *tap,
+WINDOW_INLINE void NAME(window_taps)(const int kernel, const int stride, const int inside, vec *tap,
                                      const NAME(block) * b, ptrdiff_t i, vec fill) {
     const ptrdiff_t width = b->width;
     const REAL *row = b->row + i * width;
@@ -77,7 +84,7 @@ ALWAYS_INLINE void NAME(take_better)(const int coded, vec v, cvec code, vec *bes
 }
 
 /* The largest cells of a block. Returns 0 where a NaN may have been lost. */
-ALWAYS_INLINE int NAME(max_quick)(const int kernel, const int stride, const int inside, const int coded,
+WINDOW_INLINE int NAME(max_quick)(const int kernel, const int stride, const int inside, const int coded,
                                   const NAME(block) * b, vec *best, cvec *won) {
     const vec fill = vset((REAL)-INFINITY);
     const cvec start = coded ? cload(b->first) : cset(0);
@@ -149,7 +156,7 @@ ALWAYS_INLINE void NAME(store_windows)(const int coded, REAL *y, uint8_t *codes,
 }
 
 /* Windows of the rows o .. , at most a block's, of one plane. */
-ALWAYS_INLINE void NAME(max_rows)(const int kernel, const int stride, const int coded, const pycnn_pooling *g,
+WINDOW_INLINE void NAME(max_rows)(const int kernel, const int stride, const int coded, const pycnn_pooling *g,
                                   REAL *y, uint8_t *codes, const REAL *x, const uint8_t *first, ptrdiff_t o,
                                   ptrdiff_t rows) {
     const ptrdiff_t n = g->out_width, last = n > VL ? n - VL : 0, ih = o * stride - g->top;
@@ -175,7 +182,7 @@ ALWAYS_INLINE void NAME(max_rows)(const int kernel, const int stride, const int 
     }
 }
 
-ALWAYS_INLINE void NAME(max_planes)(const int kernel, const int stride, const int coded, const pycnn_pooling *g,
+WINDOW_INLINE void NAME(max_planes)(const int kernel, const int stride, const int coded, const pycnn_pooling *g,
                                     REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t planes, ptrdiff_t begin,
                                     ptrdiff_t end) {
     const ptrdiff_t step = BLOCK_ROWS(kernel, stride), last = end - begin > step ? end - step : begin;
@@ -216,7 +223,7 @@ static void NAME(max_windows)(const pycnn_pooling *g, REAL *y, uint8_t *codes, c
 }
 
 /* The sums of a block; each row of a window is added up first. */
-ALWAYS_INLINE void NAME(sum_block)(const int kernel, const int stride, const int inside, const NAME(block) * b,
+WINDOW_INLINE void NAME(sum_block)(const int kernel, const int stride, const int inside, const NAME(block) * b,
                                    vec *sum) {
     for (int r = 0; r < BLOCK_ROWS(kernel, stride); r++) sum[r] = vzero(); /* so the sum of nothing but -0.0 is 0.0 */
     for (int i = 0; i < SEEN_ROWS(kernel, stride); i++) {
@@ -230,7 +237,7 @@ ALWAYS_INLINE void NAME(sum_block)(const int kernel, const int stride, const int
 }
 
 /* The sums of 3 x 3 windows with stride 1, each column of a window added up first. */
-ALWAYS_INLINE void NAME(sum_block_down)(const int inside, const NAME(block) * b, vec *sum) {
+WINDOW_INLINE void NAME(sum_block_down)(const int inside, const NAME(block) * b, vec *sum) {
     enum { ROWS = BLOCK_ROWS(3, 1), SEEN = SEEN_ROWS(3, 1) };
     vec left[SEEN], middle[SEEN], right[SEEN];
     for (int i = 0; i < SEEN; i++) {
@@ -248,7 +255,7 @@ ALWAYS_INLINE void NAME(sum_block_down)(const int inside, const NAME(block) * b,
     }
 }
 
-ALWAYS_INLINE void NAME(mean_rows_of)(const int down, const int kernel, const int stride, const pycnn_pooling *g,
+WINDOW_INLINE void NAME(mean_rows_of)(const int down, const int kernel, const int stride, const pycnn_pooling *g,
                                       REAL *y, const REAL *x, const REAL *row_count, const REAL *column_count, const int exact,
                                       ptrdiff_t o,
                                       ptrdiff_t rows) {
@@ -279,7 +286,7 @@ ALWAYS_INLINE void NAME(mean_rows_of)(const int down, const int kernel, const in
     }
 }
 
-ALWAYS_INLINE void NAME(mean_planes)(const int down, const int kernel, const int stride, const pycnn_pooling *g,
+WINDOW_INLINE void NAME(mean_planes)(const int down, const int kernel, const int stride, const pycnn_pooling *g,
                                      REAL *y, const REAL *x, const REAL *row_count,
                                      const REAL *column_count, int exact, ptrdiff_t planes,
                                      ptrdiff_t begin, ptrdiff_t end) {
