@@ -78,15 +78,14 @@ class BuildExt(build_ext):
                 output_dir=self.build_temp,
                 macros=HAVE,
                 include_dirs=["csrc"],
-                extra_postargs=flags + ([] if msvc or KIND not in ("release", "profile") else ["-O3"]) + extra,
+                extra_postargs=flags + extra,
                 depends=HEADERS,
             )
 
         jobs = [(name, []) for name in COMMON]
         for isa, (unix, windows) in ISAS.items():
-            # Plain C is for correctness anywhere; optimised for speed it would be the largest part of the wheel.
-            small = ["-O2"] if isa == "generic" and not msvc and KIND == "release" else []
-            jobs.append((f"isa_{isa}.c", windows if msvc else unix + small))
+            # Not -O3: what gains by unrolling says so (UNROLL), and the rest would make the wheel a sixth larger.
+            jobs.append((f"isa_{isa}.c", windows if msvc else unix))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = [o for made in pool.map(lambda job: compile_one(*job), jobs) for o in made]
         return objects
