@@ -30,3 +30,22 @@ cdef inline int read_geometry(Geometry* q, const floating[:, :, :, :, :] x, cons
         q.dilation[a] = dilation[a]
     q.groups = groups
     return 0
+
+
+# Whether the input and the output both have values.
+cdef inline bint has_values(const Geometry* q) noexcept nogil:
+    cdef Py_ssize_t a
+    for a in range(5):
+        if q.x_shape[a] == 0 or q.y_shape[a] == 0:
+            return False
+    return True
+
+
+# Whether the volume is one image, unpadded, under a kernel of one image.
+cdef inline bint is_flat(const Geometry* q) noexcept nogil:
+    return q.x_shape[2] == 1 and q.y_shape[2] == 1 and q.kernel[0] == 1 and q.pad[0] == 0
+
+
+# Whether groups have one channel and few filters each, as conv_depthwise.pyx wants them.
+cdef inline bint is_depthwise(const Geometry* q) noexcept nogil:
+    return q.x_shape[1] == q.groups and q.y_shape[1] <= 3 * q.groups

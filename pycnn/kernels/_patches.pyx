@@ -14,12 +14,9 @@
 from cython cimport floating
 from libc.string cimport memset
 
+from pycnn.kernels._integers cimport floor_div
 from pycnn.kernels._runtime cimport Piece, allocate, release
 from pycnn.kernels._tiles cimport pack_panel
-
-
-cdef inline Py_ssize_t _floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a // b if a >= 0 else -((b - 1 - a) // b)
 
 
 cdef inline Py_ssize_t _clip(Py_ssize_t v, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
@@ -137,9 +134,9 @@ cdef bint forward_patches(Patches* p, const Py_ssize_t* x_shape, const Py_ssize_
         for a in range(3):
             reach = place[a] * dilation[a] - pad[a]  # pixel o reads cell o * stride + reach
             p.taps.offset[t] += reach * x_steps[a + 2]
-            p.taps.lo[4 * t + a + 1] = _clip(-_floor_div(reach, stride[a]), 0, p.extent[a + 1])
+            p.taps.lo[4 * t + a + 1] = _clip(-floor_div(reach, stride[a]), 0, p.extent[a + 1])
             p.taps.hi[4 * t + a + 1] = _clip(
-                _floor_div(x_shape[a + 2] - 1 - reach, stride[a]) + 1, 0, p.extent[a + 1])
+                floor_div(x_shape[a + 2] - 1 - reach, stride[a]) + 1, 0, p.extent[a + 1])
     _order_axes(p)
     _merge_axes(p)
     return True

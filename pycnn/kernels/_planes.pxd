@@ -11,6 +11,7 @@
 from cython cimport floating
 
 from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._integers cimport floor_div
 from pycnn.kernels._tiles cimport pack_plane
 
 cdef enum:
@@ -22,21 +23,17 @@ ctypedef struct Planes:
     Py_ssize_t out_h, out_w
     Py_ssize_t step_h, step_w
     Py_ssize_t taps
-    Py_ssize_t reach_h[128]
-    Py_ssize_t reach_w[128]
-    Py_ssize_t weight[128]                       # of the tap: place among the kernel's elements
+    Py_ssize_t reach_h[MOST_TAPS]
+    Py_ssize_t reach_w[MOST_TAPS]
+    Py_ssize_t weight[MOST_TAPS]                 # of the tap: place among the kernel's elements
     Py_ssize_t phases                            # that any tap reads
-    Py_ssize_t phase_h[128]                      # row and column of the source at which a phase begins
-    Py_ssize_t phase_w[128]
+    Py_ssize_t phase_h[MOST_TAPS]                # row and column of the source at which a phase begins
+    Py_ssize_t phase_w[MOST_TAPS]
     Py_ssize_t halo                              # rows that a stripe reads beyond its own
     Py_ssize_t pitch
     Py_ssize_t stripe                            # most output rows at once
     Py_ssize_t channel_size                      # of a channel's planes, in values
-    Py_ssize_t offset[128]
-
-
-cdef inline Py_ssize_t _floor(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a // b if a >= 0 else -((b - 1 - a) // b)
+    Py_ssize_t offset[MOST_TAPS]
 
 
 # Phases, pitch and halo from sizes, steps and reaches.
@@ -62,6 +59,17 @@ cdef inline void prepare_planes(Planes* p) noexcept nogil:
     p.pitch = p.out_w + most_w
 
 
+# Whether the source is its own plane: one tap that reads its own pixel, and rows that follow one another in the source
+# and, `line` and `pixel` steps apart, in what is written. Then all rows are made one.
+cdef inline bint flatten_planes(Planes* p, Py_ssize_t line, Py_ssize_t pixel) noexcept nogil:
+    if (p.taps != 1 or p.step_h != 1 or p.step_w != 1 or p.reach_h[0] != 0 or p.reach_w[0] != 0
+            or p.out_h != p.height or p.out_w != p.width or p.src_line != p.width or line != p.out_w * pixel):
+        return False
+    p.out_w = p.width = p.pitch = p.out_h * p.out_w
+    p.out_h = p.height = 1
+    return True
+
+
 # Sets the stripe and with it the offsets.
 cdef inline void cut_planes(Planes* p, Py_ssize_t stripe) noexcept nogil:
     cdef Py_ssize_t t, i, size = (stripe + p.halo) * p.pitch
@@ -81,11 +89,11 @@ cdef inline void fill_planes(const Planes* p, const floating* src, Py_ssize_t ch
                              floating* planes) noexcept nogil:
     cdef Py_ssize_t i, line, lo, hi, row_lo, row_hi
     for i in range(p.phases):
-        lo = min(max(_floor(p.step_w - 1 - p.phase_w[i], p.step_w), 0), p.pitch)
-        hi = min(max(_floor(p.width - 1 - p.phase_w[i], p.step_w) + 1, lo), p.pitch)
+        lo = min(max(floor_div(p.step_w - 1 - p.phase_w[i], p.step_w), 0), p.pitch)
+        hi = min(max(floor_div(p.width - 1 - p.phase_w[i], p.step_w) + 1, lo), p.pitch)
         line = row * p.step_h + p.phase_h[i]
-        row_lo = max(_floor(p.step_h - 1 - line, p.step_h), 0)
-        row_hi = _floor(p.height - 1 - line, p.step_h) + 1
+        row_lo = max(floor_div(p.step_h - 1 - line, p.step_h), 0)
+        row_hi = floor_div(p.height - 1 - line, p.step_h) + 1
         pack_plane(planes + i * (p.stripe + p.halo) * p.pitch, p.channel_size, p.pitch,
                    src + line * p.src_line + p.phase_w[i], p.src_channel, p.step_h * p.src_line, channels,
                    rows + p.halo, row_lo, row_hi, lo, hi, p.step_w)

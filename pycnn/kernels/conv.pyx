@@ -16,12 +16,13 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry, read_geometry
+from pycnn.kernels._integers cimport ceil_div, part_begin
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels.conv_depthwise cimport depthwise_run
-from pycnn.kernels.conv_direct cimport direct_applies, direct_run
+from pycnn.kernels.conv_direct cimport direct_run
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
 from pycnn.kernels.conv_winograd cimport BACKWARD_INPUT, FORWARD, winograd_run, winograd_tile
 from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows
@@ -47,10 +48,6 @@ ctypedef struct Job:
     Py_ssize_t chunk_panels, pixel_chunks, row_chunks
     char* scratch
     size_t slot_bytes
-
-
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 # ---- packing the weights: packed[g][row panel][c * taps + t][row in panel]
@@ -107,28 +104,28 @@ cdef void _panels(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t first, Py_ss
         n_runs[i] = find_runs(p, (first + i) * job.nr, count[i], runs + i * job.nr)
     if depth == 0:
         memset(sums, 0, <size_t> ((r1 - r0) * n * tile_size) * sizeof(floating))
-    for cb in range(_ceil_div(p.channels, job.block_channels)):
+    for cb in range(ceil_div(p.channels, job.block_channels)):
         c0 = cb * job.block_channels
         c1 = min(c0 + job.block_channels, p.channels)
-        for tb in range(_ceil_div(taps, job.block_taps)):
+        for tb in range(ceil_div(taps, job.block_taps)):
             t0 = tb * job.block_taps
             t1 = min(t0 + job.block_taps, taps)
             k = (c1 - c0) * (t1 - t0)
             for i in range(n):
-                vectors = _ceil_div(count[i], job.vl)
+                vectors = ceil_div(count[i], job.vl)
                 pack_columns(p, src, runs + i * job.nr, n_runs[i], c0, c1, t0, t1,
                              scratch + i * panel_size, vectors * job.vl, pieces)
             for r in range(r0, r1):
                 rows = min(job.mr, p.rows - r * job.mr)
                 a = <const floating*> job.packed + ((g * job.row_panels + r) * depth + c0 * taps + t0) * job.mr
                 for i in range(n):
-                    gemm_packed(rows, _ceil_div(count[i], job.vl), k, a, job.mr, scratch + i * panel_size,
+                    gemm_packed(rows, ceil_div(count[i], job.vl), k, a, job.mr, scratch + i * panel_size,
                                 sums + ((r - r0) * n + i) * tile_size, c0 > 0 or t0 > 0)
     for r in range(r0, r1):
         rows = min(job.mr, p.rows - r * job.mr)
         for i in range(n):
             tile = sums + ((r - r0) * n + i) * tile_size
-            _store_tile(p, tile, _ceil_div(count[i], job.vl) * job.vl, dst + r * job.mr * p.dst_row,
+            _store_tile(p, tile, ceil_div(count[i], job.vl) * job.vl, dst + r * job.mr * p.dst_row,
                         bias + g * p.rows + r * job.mr if bias != NULL else NULL, rows, runs + i * job.nr, n_runs[i])
 
 
@@ -136,8 +133,8 @@ cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noe
     cdef Py_ssize_t row_chunk = chunk % job.row_chunks
     cdef Py_ssize_t pixel_chunk = chunk // job.row_chunks % job.pixel_chunks
     cdef Py_ssize_t g = chunk // (job.row_chunks * job.pixel_chunks)
-    cdef Py_ssize_t r0 = row_chunk * job.row_panels // job.row_chunks
-    cdef Py_ssize_t r1 = (row_chunk + 1) * job.row_panels // job.row_chunks
+    cdef Py_ssize_t r0 = part_begin(row_chunk, job.row_chunks, job.row_panels)
+    cdef Py_ssize_t r1 = part_begin(row_chunk + 1, job.row_chunks, job.row_panels)
     cdef Py_ssize_t first = pixel_chunk * job.chunk_panels
     cdef Py_ssize_t last = min(first + job.chunk_panels, job.pixel_panels)
     while first < last:
@@ -163,31 +160,31 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
-    job.row_panels = _ceil_div(p.rows, job.mr)
-    job.pixel_panels = _ceil_div(p.pixels, job.nr)
+    job.row_panels = ceil_div(p.rows, job.mr)
+    job.pixel_panels = ceil_div(p.pixels, job.nr)
     job.block_taps = min(taps, BLOCK_TAPS)
     job.block_channels = max(1, BLOCK_K // taps)
     if p.channels > job.block_channels:  # blocks of equal size, no thin last one
-        job.block_channels = _ceil_div(p.channels, _ceil_div(p.channels, job.block_channels))
+        job.block_channels = ceil_div(p.channels, ceil_div(p.channels, job.block_channels))
     else:
         job.block_channels = max(1, p.channels)
     weights = p.rows * p.channels * taps * sizeof(floating)
     job.panels_at_once = 4 if weights > GROUP_BYTES else 1
     # The cut changes no sum, so it may depend on the number of threads.
     threads = num_slots()
-    wanted = _ceil_div(WANTED_CHUNKS, p.groups)
+    wanted = ceil_div(WANTED_CHUNKS, p.groups)
     job.chunk_panels = max(1, job.pixel_panels // wanted)
-    job.chunk_panels = _ceil_div(job.chunk_panels, job.panels_at_once) * job.panels_at_once
-    job.pixel_chunks = _ceil_div(job.pixel_panels, job.chunk_panels)
+    job.chunk_panels = ceil_div(job.chunk_panels, job.panels_at_once) * job.panels_at_once
+    job.pixel_chunks = ceil_div(job.pixel_panels, job.chunk_panels)
     # Few pixels, as at 7x7: cut the rows as well, and pack the panel once for each cut.
     job.row_chunks = 1
     if threads > 1 and job.pixel_chunks * p.groups < 4 * threads:
-        job.row_chunks = min(_ceil_div(job.row_panels, 4), _ceil_div(4 * threads, job.pixel_chunks * p.groups))
+        job.row_chunks = min(ceil_div(job.row_panels, 4), ceil_div(4 * threads, job.pixel_chunks * p.groups))
         job.row_chunks = max(1, job.row_chunks)
     job.panel_size = (job.block_channels * job.block_taps + 1) * job.nr
     job.slot_bytes = <size_t> (
         job.panels_at_once * job.panel_size
-        + _ceil_div(job.row_panels, job.row_chunks) * job.panels_at_once * job.mr * job.nr) * sizeof(floating)
+        + ceil_div(job.row_panels, job.row_chunks) * job.panels_at_once * job.mr * job.nr) * sizeof(floating)
     job.slot_bytes += <size_t> (job.panels_at_once * job.nr) * sizeof(Run)
     job.slot_bytes += <size_t> (job.block_taps * job.nr) * sizeof(Piece)
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
@@ -244,7 +241,7 @@ def conv_forward(const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
         if done < 0:
             done = depthwise_run(&q, False, <const floating*> job.src, <const floating*> job.w,
                                  <const floating*> job.bias, <floating*> job.dst)
-        if done < 0 and direct_applies(<floating*> NULL, &q, False):
+        if done < 0:
             done = direct_run(&q, False, <const floating*> job.src, <const floating*> job.w,
                               <const floating*> job.bias, <floating*> job.dst)
         if done < 0:
@@ -301,7 +298,7 @@ def conv_backward_input(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, O
         if done < 0:
             done = depthwise_run(&q, True, <const floating*> job.src, <const floating*> job.w,
                                  <const floating*> job.bias, <floating*> job.dst)
-        if done < 0 and direct_applies(<floating*> NULL, &q, True):
+        if done < 0:
             done = direct_run(&q, True, <const floating*> job.src, <const floating*> job.w,
                               <const floating*> job.bias, <floating*> job.dst)
         if done < 0:

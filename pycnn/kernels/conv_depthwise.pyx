@@ -17,6 +17,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._integers cimport ceil_div, round_up
 from pycnn.kernels._runtime cimport Window, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport lanes, plane_merge, plane_pad, plane_sum
 from pycnn.kernels._winograd cimport plane_of
@@ -42,14 +43,6 @@ ctypedef struct Job:
     size_t slot_bytes
 
 
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline Py_ssize_t _round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b * b
-
-
 # ---- geometry
 
 cdef Axis _forward_axis(const Geometry* q, Py_ssize_t a) noexcept nogil:
@@ -68,7 +61,7 @@ cdef Axis _backward_axis(const Geometry* q, Py_ssize_t a, Py_ssize_t phase) noex
     cdef Axis axis
     cdef Py_ssize_t stride = q.stride[a]
     cdef Py_ssize_t k, place
-    axis.outputs = _ceil_div(q.x_shape[a + 2] - phase, stride)
+    axis.outputs = ceil_div(q.x_shape[a + 2] - phase, stride)
     axis.count = 0
     axis.first = axis.weight = 0
     axis.step = axis.weight_step = 1
@@ -120,14 +113,14 @@ cdef void _plan_copy(PlaneSum* p, Py_ssize_t vl, size_t value_size) noexcept nog
     most[0] = p.axis[0][0].outputs  # phase 0 has the most
     most[1] = p.axis[1][0].outputs
     # Cell 0 comes to an aligned place: there are `lead` places before it.
-    p.lead = _round_up(max(-p.low[1], 0), stride * vl) if p.low[1] < 0 else p.low[1] // (stride * vl) * (-stride * vl)
+    p.lead = round_up(max(-p.low[1], 0), stride * vl) if p.low[1] < 0 else p.low[1] // (stride * vl) * (-stride * vl)
     for f in range(p.phases[1]):
         for j in range(p.axis[1][f].count):
             place = p.lead + p.axis[1][f].first + j * p.axis[1][f].step
             p.column[f][j] = place  # with stride 2 once more below
     # What is read of a row, which may end in the zeros that the next one begins with; what lies in it.
-    end = _ceil_div(p.lead + p.low[1] + p.span[1], stride) + _round_up(most[1], vl) - max(p.lead, 0) // stride
-    p.width = _round_up(max(end, _ceil_div(p.lead + p.src.width, stride)), vl)
+    end = ceil_div(p.lead + p.low[1] + p.span[1], stride) + round_up(most[1], vl) - max(p.lead, 0) // stride
+    p.width = round_up(max(end, ceil_div(p.lead + p.src.width, stride)), vl)
     if stride == 2:
         for j in range(p.axis[1][0].count):
             place = p.column[0][j]
@@ -135,9 +128,9 @@ cdef void _plan_copy(PlaneSum* p, Py_ssize_t vl, size_t value_size) noexcept nog
     p.pitch = p.width * stride
     p.stripe = STRIPE_BYTES // (p.channels * p.pitch * <Py_ssize_t> value_size) - p.span[0]
     p.stripe = max(<Py_ssize_t> FEWEST_ROWS, p.stripe // p.stride[0])
-    p.stripes = max(<Py_ssize_t> 1, _ceil_div(most[0], p.stripe))
-    p.stripe = _ceil_div(most[0], p.stripes)
-    p.plane = ((p.stripe - 1) * p.stride[0] + p.span[0] + 1) * p.pitch + _round_up(max(p.lead, 0), vl) + 2 * vl
+    p.stripes = max(<Py_ssize_t> 1, ceil_div(most[0], p.stripe))
+    p.stripe = ceil_div(most[0], p.stripes)
+    p.plane = ((p.stripe - 1) * p.stride[0] + p.span[0] + 1) * p.pitch + round_up(max(p.lead, 0), vl) + 2 * vl
 
 
 cdef bint plan_planes(PlaneSum* p, const Geometry* q, bint backward, Py_ssize_t vl, size_t value_size) noexcept nogil:
@@ -294,7 +287,7 @@ cdef int depthwise_run(const Geometry* q, bint backward, const floating* src, co
     job.w_row = taps if backward else p.channels * taps
     job.w_channel = p.rows * taps if backward else taps
     job.together = p.phases[1] > 1 or p.dst.pixel != 1
-    job.line = _round_up(p.axis[1][0].outputs, vl) + vl
+    job.line = round_up(p.axis[1][0].outputs, vl) + vl
     values = p.channels * p.plane + taps
     if job.together:
         values += p.stripe * p.phases[1] * job.line + 2 * vl

@@ -16,9 +16,11 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._pack cimport pack_weights
-from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, forward_planes
+from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, flatten_planes, \
+    forward_planes
 from pycnn.kernels._runtime cimport Stretch, allocate, num_slots, parallel_work, plane_choice, release
 from pycnn.kernels._tiles cimport gemm_taps, lanes, pack_run, store_tile, tile_columns, tile_rows
 
@@ -48,10 +50,6 @@ ctypedef struct Job:
     size_t slot_bytes
 
 
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
 cdef void _pack_panel(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t g = chunk // job.row_panels
@@ -61,11 +59,6 @@ cdef void _pack_panel(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot
                  <const floating*> job.w + g * job.rows * job.channels * (job.w_row if job.w_row < job.w_channel
                                                                          else job.w_channel) + m0 * job.w_row,
                  job.w_row, job.w_channel)
-
-
-# Where tile i of `tiles` begins, in vectors.
-cdef inline Py_ssize_t _tile_begin(Py_ssize_t i, Py_ssize_t tiles, Py_ssize_t vectors) noexcept nogil:
-    return i * vectors // tiles
 
 
 # The valid pixels among numbers first .. last - 1, row by row.
@@ -113,13 +106,13 @@ cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noe
     cdef Py_ssize_t stripe = chunk // job.row_chunks % job.stripes
     cdef Py_ssize_t image = chunk // (job.row_chunks * job.stripes) % p.images
     cdef Py_ssize_t g = chunk // (job.row_chunks * job.stripes * p.images)
-    cdef Py_ssize_t r0 = row_chunk * job.row_panels // job.row_chunks
-    cdef Py_ssize_t r1 = (row_chunk + 1) * job.row_panels // job.row_chunks
+    cdef Py_ssize_t r0 = part_begin(row_chunk, job.row_chunks, job.row_panels)
+    cdef Py_ssize_t r1 = part_begin(row_chunk + 1, job.row_chunks, job.row_panels)
     cdef Py_ssize_t row = stripe * p.stripe
     cdef Py_ssize_t rows = min(p.stripe, p.out_h - row)
     cdef Py_ssize_t pixels = (rows - 1) * p.pitch + p.out_w
-    cdef Py_ssize_t vectors = _ceil_div(pixels, job.vl)
-    cdef Py_ssize_t tiles = _ceil_div(vectors, job.nr // job.vl)
+    cdef Py_ssize_t vectors = ceil_div(pixels, job.vl)
+    cdef Py_ssize_t tiles = ceil_div(vectors, job.nr // job.vl)
     cdef floating* planes = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
     cdef floating* sums = planes + job.planes_size
     cdef const floating* src = <const floating*> job.src + g * job.channels * p.src_channel + image * p.src_image
@@ -134,8 +127,8 @@ cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noe
         if not job.in_place:
             fill_planes(p, src + c0 * p.src_channel, c1 - c0, row, rows, planes)
         for i in range(tiles):
-            first = _tile_begin(i, tiles, vectors) * job.vl
-            n = _tile_begin(i + 1, tiles, vectors) - first // job.vl
+            first = part_begin(i, tiles, vectors) * job.vl
+            n = part_begin(i + 1, tiles, vectors) - first // job.vl
             last = min(first + n * job.vl, pixels)
             if not job.in_place:
                 _multiply(job, g, planes + first, p.channel_size, p.offset, first, last, n, r0, r1, c0, c1,
@@ -172,7 +165,7 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t budget = PLANES_BYTES // <Py_ssize_t> sizeof(floating)
     cdef Py_ssize_t row_size = job.channels * p.phases * p.pitch
-    cdef Py_ssize_t least = min(p.out_h, _ceil_div(LEAST_TILES * job.nr, p.pitch))
+    cdef Py_ssize_t least = min(p.out_h, ceil_div(LEAST_TILES * job.nr, p.pitch))
     cdef Py_ssize_t stripe = min(p.out_h, budget // max(row_size, 1) - p.halo)
     job.block_channels = max(1, job.channels)
     if stripe < least:
@@ -181,9 +174,9 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
     if job.in_place:
         stripe = 1
         job.block_channels = min(max(1, job.channels), 512)
-    job.blocks = max(1, _ceil_div(job.channels, job.block_channels))
-    job.block_channels = max(1, _ceil_div(job.channels, job.blocks))
-    cut_planes(p, _ceil_div(p.out_h, _ceil_div(p.out_h, stripe)))
+    job.blocks = max(1, ceil_div(job.channels, job.block_channels))
+    job.block_channels = max(1, ceil_div(job.channels, job.blocks))
+    cut_planes(p, ceil_div(p.out_h, ceil_div(p.out_h, stripe)))
 
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
@@ -193,26 +186,26 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
-    job.row_panels = _ceil_div(job.rows, job.mr)
+    job.row_panels = ceil_div(job.rows, job.mr)
     job.packed_group = job.row_panels * job.mr * job.channels * p.taps
     _cut(tag, job)
     # More pieces for the threads, which changes no sum: shorter stripes, then parts of the filters.
-    chunks = job.groups * p.images * _ceil_div(p.out_h, p.stripe)
+    chunks = job.groups * p.images * ceil_div(p.out_h, p.stripe)
     if threads > 1 and chunks < WANTED_CHUNKS and not job.in_place:
-        stripes = min(_ceil_div(WANTED_CHUNKS * _ceil_div(p.out_h, p.stripe), chunks),
-                      _ceil_div(p.out_h * p.pitch, LEAST_TILES * job.nr))
-        if stripes > _ceil_div(p.out_h, p.stripe):
-            cut_planes(p, _ceil_div(p.out_h, stripes))
-    job.stripes = _ceil_div(p.out_h, p.stripe)
+        stripes = min(ceil_div(WANTED_CHUNKS * ceil_div(p.out_h, p.stripe), chunks),
+                      ceil_div(p.out_h * p.pitch, LEAST_TILES * job.nr))
+        if stripes > ceil_div(p.out_h, p.stripe):
+            cut_planes(p, ceil_div(p.out_h, stripes))
+    job.stripes = ceil_div(p.out_h, p.stripe)
     chunks = job.groups * p.images * job.stripes
     job.row_chunks = 1
     if threads > 1 and chunks < 4 * threads:
-        job.row_chunks = max(1, min(_ceil_div(job.row_panels, 4), _ceil_div(4 * threads, chunks)))
-    tiles = _ceil_div(_ceil_div(p.stripe * p.pitch, job.vl), job.nr // job.vl)
+        job.row_chunks = max(1, min(ceil_div(job.row_panels, 4), ceil_div(4 * threads, chunks)))
+    tiles = ceil_div(ceil_div(p.stripe * p.pitch, job.vl), job.nr // job.vl)
     job.planes_size = job.block_channels * (job.nr if job.in_place else p.channel_size) + job.nr
     job.sums_size = job.mr * job.nr
     if job.blocks > 1:
-        job.sums_size *= tiles * _ceil_div(job.row_panels, job.row_chunks)
+        job.sums_size *= tiles * ceil_div(job.row_panels, job.row_chunks)
     job.slot_bytes = (<size_t> (job.planes_size + job.sums_size) * sizeof(floating) + 127) // 64 * 64
 
 
@@ -221,6 +214,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef double weights = <double> job.groups * job.rows * job.channels * p.taps
     cdef Py_ssize_t chunks
     cdef bint ok
+    job.in_place = flatten_planes(p, job.dst_line, job.dst_pixel)
     _plan(tag, job)
     job.packed = allocate(<size_t> (job.groups * job.packed_group) * sizeof(floating))
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
@@ -233,91 +227,6 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     release(job.packed)
     release(job.scratch)
     return ok
-
-
-cdef bint direct_applies(floating* tag, const Geometry* q, bint backward) noexcept nogil:
-    cdef Planes p
-    cdef Py_ssize_t a, rows, vectors, vl = lanes(tag)
-    cdef double kept, tile
-    if q.x_shape[2] != 1 or q.y_shape[2] != 1 or q.kernel[0] != 1 or q.pad[0] != 0:
-        return False
-    if (q.y_steps[4] if backward else q.x_steps[4]) != 1:
-        return False
-    for a in range(5):
-        if q.x_shape[a] == 0 or q.y_shape[a] == 0:
-            return False
-    if plane_choice() == 0 or q.x_shape[1] // q.groups == 1 and q.y_shape[1] // q.groups <= 3 and plane_choice() < 0:
-        return False  # depthwise
-    if backward:
-        if not backward_planes(&p, q, 0, 0) or p.taps == 0:
-            return False
-    elif not forward_planes(&p, q):
-        return False
-    if plane_choice() == 1:
-        return True
-    # Of the time: what it spends on pixels that are kept, against the share of conv.pyx that is not packing.
-    rows = (q.x_shape[1] if backward else q.y_shape[1]) // q.groups
-    vectors = (p.out_h * p.pitch + vl - 1) // vl
-    kept = <double> (p.out_h * p.out_w) / (vectors * vl)
-    tile = 8.0 * ((rows + 7) // 8)
-    return kept >= tile / (tile + 2 + 4.0 * (1 + tile_columns(tag) // max(1, p.out_w)))
-
-
-cdef bint direct_run(const Geometry* q, bint backward, const floating* src, const floating* w, const floating* bias,
-                     floating* dst) noexcept nogil:
-    cdef Job job
-    cdef Planes* p = &job.planes
-    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
-    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
-    cdef Py_ssize_t taps = q.kernel[1] * q.kernel[2]
-    cdef Py_ssize_t h, w_
-    cdef bint ok = True
-    job.src = src
-    job.w = w
-    job.bias = bias
-    job.groups = q.groups
-    job.in_place = False
-    if not backward:
-        forward_planes(p, q)
-        job.rows = filters
-        job.channels = channels
-        job.w_row = channels * taps
-        job.w_channel = taps
-        job.dst = dst
-        job.dst_image = q.y_steps[0]
-        job.dst_row = q.y_steps[1]
-        job.dst_line = q.y_steps[3]
-        job.dst_pixel = q.y_steps[4]
-        return _run_flat(<floating*> NULL, &job)
-    job.rows = channels
-    job.channels = filters
-    job.w_row = taps
-    job.w_channel = channels * taps
-    job.dst_image = q.x_steps[0]
-    job.dst_row = q.x_steps[1]
-    for h in range(min(q.stride[1], q.x_shape[3])):
-        for w_ in range(min(q.stride[2], q.x_shape[4])):
-            backward_planes(p, q, h, w_)
-            job.dst = dst + h * q.x_steps[3] + w_ * q.x_steps[4]
-            job.dst_line = q.stride[1] * q.x_steps[3]
-            job.dst_pixel = q.stride[2] * q.x_steps[4]
-            if p.taps == 0:
-                ok = ok and _fill_bias(<floating*> NULL, &job)
-            else:
-                ok = ok and _run_flat(<floating*> NULL, &job)
-    return ok
-
-
-# One sum. Where taps read nothing but their own pixel and rows follow one another, the plane is one long row.
-cdef bint _run_flat(floating* tag, Job* job) noexcept nogil:
-    cdef Planes* p = &job.planes
-    job.in_place = (p.taps == 1 and p.step_h == 1 and p.step_w == 1 and p.reach_h[0] == 0 and p.reach_w[0] == 0
-                    and p.out_h == p.height and p.out_w == p.width and p.src_line == p.width
-                    and job.dst_line == p.out_w * job.dst_pixel)
-    if job.in_place:
-        p.out_w = p.width = p.pitch = p.out_h * p.out_w
-        p.out_h = p.height = 1
-    return _run(tag, job)
 
 
 # A phase that no tap reaches holds the bias.
@@ -336,11 +245,72 @@ cdef bint _fill_bias(floating* tag, Job* job) noexcept nogil:
     return True
 
 
+# Of the time: what it spends on pixels that are kept, against the share of conv.pyx that is not packing.
+cdef bint _pays(floating* tag, const Planes* p, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t vl = lanes(tag)
+    cdef double kept = <double> (p.out_h * p.out_w) / round_up(p.out_h * p.pitch, vl)
+    cdef double tile = round_up(rows, 8)
+    return kept >= tile / (tile + 2 + 4.0 * (1 + tile_columns(tag) // max(1, p.out_w)))
+
+
+cdef int _forward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
+    cdef Planes* p = &job.planes
+    job.rows = q.y_shape[1] // q.groups
+    job.channels = q.x_shape[1] // q.groups
+    if not forward_planes(p, q) or (plane_choice() < 0 and not _pays(dst, p, job.rows)):
+        return -1
+    job.w_row = job.channels * p.taps
+    job.w_channel = p.taps
+    job.dst = dst
+    job.dst_image = q.y_steps[0]
+    job.dst_row = q.y_steps[1]
+    job.dst_line = q.y_steps[3]
+    job.dst_pixel = q.y_steps[4]
+    return _run(dst, job)
+
+
+# dx, a phase of the stride at a time. The first one has most taps and decides whether any is computed here.
+cdef int _backward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t h, w
+    cdef bint ok = True
+    job.rows = q.x_shape[1] // q.groups
+    job.channels = q.y_shape[1] // q.groups
+    job.w_row = q.kernel[1] * q.kernel[2]
+    job.w_channel = job.rows * job.w_row
+    job.dst_image = q.x_steps[0]
+    job.dst_row = q.x_steps[1]
+    job.dst_line = q.stride[1] * q.x_steps[3]
+    job.dst_pixel = q.stride[2] * q.x_steps[4]
+    for h in range(min(q.stride[1], q.x_shape[3])):
+        for w in range(min(q.stride[2], q.x_shape[4])):
+            if not backward_planes(p, q, h, w):
+                return -1
+            if h == 0 and w == 0 and (p.taps == 0 or (plane_choice() < 0 and not _pays(dst, p, job.rows))):
+                return -1
+            job.dst = dst + h * q.x_steps[3] + w * q.x_steps[4]
+            ok = ok and (_run(dst, job) if p.taps else _fill_bias(dst, job))
+    return ok
+
+
+cdef int direct_run(const Geometry* q, bint backward, const floating* src, const floating* w, const floating* bias,
+                    floating* dst) noexcept nogil:
+    cdef Job job
+    cdef int choice = plane_choice()
+    if not is_flat(q) or (q.y_steps[4] if backward else q.x_steps[4]) != 1 or not has_values(q):
+        return -1
+    if choice == 0 or (choice < 0 and is_depthwise(q)):
+        return -1
+    job.src = src
+    job.w = w
+    job.bias = bias
+    job.groups = q.groups
+    return _backward(q, &job, dst) if backward else _forward(q, &job, dst)
+
+
 # Fused functions that other modules cimport have to be used once here to exist in both types.
 def _instantiate():
     cdef Geometry q
     memset(&q, 0, sizeof(Geometry))
-    direct_applies(<float*> NULL, &q, False)
-    direct_applies(<double*> NULL, &q, False)
     direct_run(&q, False, <const float*> NULL, NULL, NULL, NULL)
     direct_run(&q, False, <const double*> NULL, NULL, NULL, NULL)

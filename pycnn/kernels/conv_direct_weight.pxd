@@ -4,8 +4,6 @@ from cython cimport floating
 
 from pycnn.kernels._geometry cimport Geometry
 
-# Whether the gradient is to be computed here.
-cdef bint direct_weight_applies(floating* tag, const Geometry* q) noexcept nogil
-
-# 1: dw is written; 0: no memory; -1: a result is not finite, so the packed sum has to say where.
+# 1: dw is written; 0: no memory; -1: not to be computed here, or a result is not finite, so the packed sum has to say
+# where.
 cdef int direct_weight_run(const Geometry* q, const floating* x, const floating* dy, floating* dw) noexcept nogil

@@ -14,8 +14,9 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry
-from pycnn.kernels._planes cimport Planes, cut_planes, fill_planes, forward_planes
+from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
+from pycnn.kernels._integers cimport ceil_div, part_begin
+from pycnn.kernels._planes cimport Planes, cut_planes, fill_planes, flatten_planes, forward_planes
 from pycnn.kernels._runtime cimport allocate, parallel_work, plane_choice, release
 from pycnn.kernels._tiles cimport gemm_lines, lanes, tile_columns, tile_rows, transpose_run
 
@@ -47,17 +48,9 @@ ctypedef struct Job:
     void* sums                              # [slice][group][row panel][filter panel][row][width]
 
 
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline Py_ssize_t _first_row(const Job* job, Py_ssize_t panel) noexcept nogil:
-    return panel * job.depth // job.row_panels
-
-
 # Columns of filter panel i: a full tile, or the vectors that the last filters need.
 cdef inline Py_ssize_t _panel_width(const Job* job, Py_ssize_t i) noexcept nogil:
-    return min(job.nr, _ceil_div(job.filters - i * job.nr, job.vl) * job.vl)
+    return min(job.nr, ceil_div(job.filters - i * job.nr, job.vl) * job.vl)
 
 
 # Output rows of a unit.
@@ -112,8 +105,8 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     cdef Py_ssize_t panel = task % job.row_panels
     cdef Py_ssize_t g = task // job.row_panels % job.groups
     cdef Py_ssize_t piece = task // (job.row_panels * job.groups)
-    cdef Py_ssize_t k0 = _first_row(job, panel)
-    cdef Py_ssize_t rows = _first_row(job, panel + 1) - k0
+    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
+    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
     cdef Py_ssize_t channel_step = p.src_channel if job.in_place else p.channel_size
     cdef Py_ssize_t last = min(job.units, job.first_unit + job.slab_units)
     cdef Py_ssize_t unit = job.first_unit + piece
@@ -150,8 +143,8 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
 cdef void _write(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
     cdef Py_ssize_t panel = task % job.row_panels
     cdef Py_ssize_t g = task // job.row_panels
-    cdef Py_ssize_t k0 = _first_row(job, panel)
-    cdef Py_ssize_t rows = _first_row(job, panel + 1) - k0
+    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
+    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
     cdef const floating* sums = <const floating*> job.sums + task * job.mr * job.filter_width
     cdef floating* dw = <floating*> job.dw + g * job.filters * job.depth + k0
     cdef Py_ssize_t f, i, piece, place, width
@@ -202,21 +195,16 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
     job.depth = job.channels * p.taps
-    job.row_panels = _ceil_div(job.depth, job.mr)
-    job.filter_panels = _ceil_div(job.filters, job.nr)
-    job.filter_width = _ceil_div(job.filters, job.vl) * job.vl
-    job.in_place = (p.taps == 1 and p.step_h == 1 and p.step_w == 1 and p.reach_h[0] == 0 and p.reach_w[0] == 0
-                    and p.out_h == p.height and p.out_w == p.width and p.src_line == p.width
-                    and job.dy_line == p.out_w * job.dy_pixel)
-    if job.in_place:
-        p.out_w = p.width = p.pitch = p.out_h * p.out_w
-        p.out_h = p.height = 1
+    job.row_panels = ceil_div(job.depth, job.mr)
+    job.filter_panels = ceil_div(job.filters, job.nr)
+    job.filter_width = ceil_div(job.filters, job.vl) * job.vl
+    job.in_place = flatten_planes(p, job.dy_line, job.dy_pixel)
     stripe = max(1, min(p.out_h, UNIT_PIXELS // p.pitch))
-    cut_planes(p, _ceil_div(p.out_h, _ceil_div(p.out_h, stripe)))
-    job.stripes = _ceil_div(p.out_h, p.stripe)
+    cut_planes(p, ceil_div(p.out_h, ceil_div(p.out_h, stripe)))
+    job.stripes = ceil_div(p.out_h, p.stripe)
     job.units = p.images * job.stripes
-    job.slices = max(1, min(job.units, _ceil_div(WANTED_TASKS, job.groups * job.row_panels)))
-    job.fills = 0 if job.in_place else _ceil_div(job.groups * job.channels, FILL_CHANNELS)
+    job.slices = max(1, min(job.units, ceil_div(WANTED_TASKS, job.groups * job.row_panels)))
+    job.fills = 0 if job.in_place else ceil_div(job.groups * job.channels, FILL_CHANNELS)
     job.filled_size = 0 if job.in_place else job.groups * job.channels * p.channel_size + job.nr
     job.turned_size = job.groups * p.stripe * p.pitch * job.filter_width
     unit_bytes = (job.filled_size + job.turned_size) * <Py_ssize_t> sizeof(floating)
@@ -253,30 +241,20 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-cdef bint direct_weight_applies(floating* tag, const Geometry* q) noexcept nogil:
-    cdef Planes p
-    cdef Py_ssize_t a, vl = lanes(tag)
-    cdef double vectors, kept
-    if q.x_shape[2] != 1 or q.y_shape[2] != 1 or q.kernel[0] != 1 or q.pad[0] != 0 or q.x_steps[4] != 1:
-        return False
-    for a in range(5):
-        if q.x_shape[a] == 0 or q.y_shape[a] == 0:
-            return False
-    if plane_choice() == 0 or not forward_planes(&p, q):
-        return False
-    if plane_choice() == 1:
-        return True
-    if q.x_shape[1] // q.groups == 1 and q.y_shape[1] // q.groups <= 3:
-        return False  # depthwise
-    # Of the time: what it spends on pixels that count, against the share of conv_weight.pyx that is not packing.
-    vectors = (q.y_shape[1] // q.groups + vl - 1) // vl
-    kept = <double> p.out_w / p.pitch
+# Of the time: what it spends on pixels that count, against the share of conv_weight.pyx that is not packing.
+cdef bint _pays(floating* tag, const Planes* p, Py_ssize_t filters) noexcept nogil:
+    cdef double vectors = ceil_div(filters, lanes(tag))
+    cdef double kept = <double> p.out_w / p.pitch
     return kept >= vectors / (vectors + 0.3 + 12.0 / p.out_w)
 
 
 cdef int direct_weight_run(const Geometry* q, const floating* x, const floating* dy, floating* dw) noexcept nogil:
     cdef Job job
-    forward_planes(&job.planes, q)
+    cdef int choice = plane_choice()
+    if choice == 0 or not is_flat(q) or q.x_steps[4] != 1 or not has_values(q) or not forward_planes(&job.planes, q):
+        return -1
+    if choice < 0 and (is_depthwise(q) or not _pays(<floating*> dw, &job.planes, q.y_shape[1] // q.groups)):
+        return -1
     job.x = x
     job.dy = dy
     job.dw = dw
@@ -297,7 +275,5 @@ cdef int direct_weight_run(const Geometry* q, const floating* x, const floating*
 def _instantiate():
     cdef Geometry q
     memset(&q, 0, sizeof(Geometry))
-    direct_weight_applies(<float*> NULL, &q)
-    direct_weight_applies(<double*> NULL, &q)
     direct_weight_run(&q, <const float*> NULL, <const float*> NULL, <float*> NULL)
     direct_weight_run(&q, <const double*> NULL, <const double*> NULL, <double*> NULL)

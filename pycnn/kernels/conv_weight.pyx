@@ -16,11 +16,12 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry, read_geometry
+from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
-from pycnn.kernels.conv_direct_weight cimport direct_weight_applies, direct_weight_run
+from pycnn.kernels.conv_direct_weight cimport direct_weight_run
 from pycnn.kernels.conv_winograd cimport BACKWARD_WEIGHT, winograd_tile
 from pycnn.kernels.conv_winograd_weight cimport winograd_weight_run
 
@@ -46,17 +47,13 @@ ctypedef struct Job:
     size_t slot_bytes
 
 
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
 cdef inline Py_ssize_t _block_pixels(const Job* job, Py_ssize_t block) noexcept nogil:
     return min(<Py_ssize_t> BLOCK_PIXELS, job.patches.pixels - block * BLOCK_PIXELS)
 
 
 # Columns of filter panel i: a full tile, or the vectors that the last filters need.
 cdef inline Py_ssize_t _panel_width(const Job* job, Py_ssize_t i) noexcept nogil:
-    return min(job.nr, _ceil_div(job.patches.rows - i * job.nr, job.vl) * job.vl)
+    return min(job.nr, ceil_div(job.patches.rows - i * job.nr, job.vl) * job.vl)
 
 
 # ---- turning dy: one task a block and group
@@ -234,7 +231,7 @@ cdef bint _run_thin(floating* tag, Job* job) noexcept nogil:
     cdef floating total
     job.vl = lanes(tag)
     job.depth = p.channels * p.taps.count
-    job.slices = max(1, min(p.pixels // p.extent[3], _ceil_div(WANTED_TASKS, filters)))
+    job.slices = max(1, min(p.pixels // p.extent[3], ceil_div(WANTED_TASKS, filters)))
     job.slot_bytes = <size_t> (9 * p.taps.count) * sizeof(Py_ssize_t) + <size_t> p.extent[3] * sizeof(floating)
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
     job.sums_size = filters * job.depth * job.vl
@@ -264,12 +261,12 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
     job.depth = p.channels * p.taps.count
-    job.row_panels = _ceil_div(job.depth, job.mr)
-    job.filter_panels = _ceil_div(p.rows, job.nr)
-    job.filter_width = _ceil_div(p.rows, job.vl) * job.vl
-    job.blocks = _ceil_div(p.pixels, BLOCK_PIXELS)
+    job.row_panels = ceil_div(job.depth, job.mr)
+    job.filter_panels = ceil_div(p.rows, job.nr)
+    job.filter_width = ceil_div(p.rows, job.vl) * job.vl
+    job.blocks = ceil_div(p.pixels, BLOCK_PIXELS)
     tasks = p.groups * job.row_panels
-    job.slices = max(1, min(job.blocks, _ceil_div(WANTED_TASKS, tasks)))
+    job.slices = max(1, min(job.blocks, ceil_div(WANTED_TASKS, tasks)))
     block_bytes = BLOCK_PIXELS * job.filter_width * p.groups * sizeof(floating)
     job.slab_blocks = max(job.slices, SLAB_BYTES // block_bytes)
     job.slab_blocks = max(1, min(job.slab_blocks, job.blocks))
@@ -337,7 +334,7 @@ def conv_backward_weight(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, 
             done = winograd_weight_run(&q, m, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
         if done < 0:
             done = depthwise_weight_run(&q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
-        if done < 0 and direct_weight_applies(<floating*> NULL, &q):
+        if done < 0:
             done = direct_weight_run(&q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
         if done < 0:
             done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,

@@ -19,7 +19,8 @@
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
-from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._geometry cimport Geometry, has_values
+from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
 from pycnn.kernels._runtime cimport algorithm, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
     winograd_output, winograd_weights
@@ -55,15 +56,6 @@ ctypedef struct Job:
     char* scratch
     size_t slot_bytes
     int not_finite                 # set by any thread
-
-
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-# First vector of filters of a panel; panel job.panels starts behind the last.
-cdef inline Py_ssize_t _first_vector(const Job* job, Py_ssize_t panel) noexcept nogil:
-    return panel * job.vectors // job.panels
 
 
 # Steps of U and S. The extra vectors keep the points of a tile off the same cache sets.
@@ -111,8 +103,8 @@ cdef void _multiply(Job* job, const floating* v, Py_ssize_t count, const floatin
                     Py_ssize_t vectors, Py_ssize_t c0, Py_ssize_t c1, floating* s) noexcept nogil:
     cdef Py_ssize_t width = vectors * job.vl
     cdef Py_ssize_t s_step = _s_step(job, count, width)
-    cdef Py_ssize_t parts = _ceil_div(count, job.mr)
-    cdef Py_ssize_t blocks = _ceil_div(c1 - c0, SUM_CHANNELS)
+    cdef Py_ssize_t parts = ceil_div(count, job.mr)
+    cdef Py_ssize_t blocks = ceil_div(c1 - c0, SUM_CHANNELS)
     cdef Py_ssize_t xi, i, t0, t1, block, b0, b1
     for xi in range(job.grid.points):
         for i in range(parts):
@@ -156,12 +148,10 @@ cdef void _make_y(Job* job, const Segment* seg, Py_ssize_t row0, const floating*
 
 cdef void _weights_chunk(floating* tag, Job* job, Py_ssize_t vector, Py_ssize_t slot) noexcept nogil:
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef Py_ssize_t panel = 0
+    cdef Py_ssize_t panel = part_of(vector, job.panels, job.vectors)
     cdef Py_ssize_t first, width, u_step
-    while _first_vector(job, panel + 1) <= vector:
-        panel += 1
-    first = _first_vector(job, panel)
-    width = (_first_vector(job, panel + 1) - first) * job.vl
+    first = part_begin(panel, job.panels, job.vectors)
+    width = (part_begin(panel + 1, job.panels, job.vectors) - first) * job.vl
     u_step = _u_step(job, job.channels, width)
     _make_u(job, vector * job.vl, 0, job.channels,
             <floating*> job.u + panel * job.u_size + (vector - first) * job.vl, u_step, width, lines)
@@ -180,11 +170,11 @@ cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slo
     cdef Segment seg
     for number in range(s0, s1):
         seg = find_segment(&job.grid, number)
-        for i in range(_ceil_div(job.channels, job.vl)):
+        for i in range(ceil_div(job.channels, job.vl)):
             _make_v(job, &seg, i * job.vl, v + (seg.index - base) * job.tile_step, lines, space)
     for panel in range(job.panels):
-        first = _first_vector(job, panel)
-        vectors = _first_vector(job, panel + 1) - first
+        first = part_begin(panel, job.panels, job.vectors)
+        vectors = part_begin(panel + 1, job.panels, job.vectors) - first
         _multiply(job, v, count, <const floating*> job.u + panel * job.u_size,
                   _u_step(job, job.channels, vectors * job.vl), vectors, 0, job.channels, s)
         for number in range(s0, s1):
@@ -198,7 +188,7 @@ cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slo
 
 cdef void _inputs_chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef Py_ssize_t groups = _ceil_div(job.channels, job.vl)
+    cdef Py_ssize_t groups = ceil_div(job.channels, job.vl)
     cdef Segment seg = find_segment(&job.grid, chunk // groups)
     _make_v(job, &seg, chunk % groups * job.vl, <floating*> job.v + seg.index * job.tile_step, lines,
             lines + job.lines_size)
@@ -208,13 +198,13 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
     cdef floating* u = lines + job.lines_size + job.space_size
     cdef floating* s = u + job.u_size
-    cdef Py_ssize_t first = _first_vector(job, panel)
-    cdef Py_ssize_t vectors = _first_vector(job, panel + 1) - first
+    cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
+    cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
     cdef Py_ssize_t count = job.grid.tiles
     cdef Py_ssize_t block, c0, c1, u_step, i, number
     cdef Segment seg
-    for block in range(_ceil_div(job.channels, BLOCK_CHANNELS)):
+    for block in range(ceil_div(job.channels, BLOCK_CHANNELS)):
         c0 = block * BLOCK_CHANNELS
         c1 = min(c0 + BLOCK_CHANNELS, job.channels)
         u_step = _u_step(job, c1 - c0, width)
@@ -267,13 +257,13 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t width, fits, padded
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
-    job.vectors = _ceil_div(job.rows, job.vl)
+    job.vectors = ceil_div(job.rows, job.vl)
     job.by_filters = g.tiles <= FEW_TILES
     # By filters a panel is a piece of work, so narrower ones share out better.
-    job.panels = _ceil_div(job.vectors, 2 if job.by_filters else 3)
-    width = _ceil_div(job.vectors, job.panels) * job.vl
+    job.panels = ceil_div(job.vectors, 2 if job.by_filters else 3)
+    width = ceil_div(job.vectors, job.panels) * job.vl
     # An odd number of vectors from tile to tile: the rows of a register tile lie in different cache sets.
-    padded = _ceil_div(job.channels, job.vl)
+    padded = ceil_div(job.channels, job.vl)
     job.tile_step = (padded | 1) * job.vl
     if job.by_filters:
         job.block_tiles = g.tiles
@@ -282,8 +272,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     else:
         fits = BLOCK_BYTES // (g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating))
         fits = min(max(fits, 2 * job.mr), 8 * job.mr)
-        job.blocks = max(1, min(g.segments, max(<Py_ssize_t> LEAST_BLOCKS, _ceil_div(g.tiles, fits))))
-        job.block_tiles = _ceil_div(g.segments, job.blocks) * g.most_tiles
+        job.blocks = max(1, min(g.segments, max(<Py_ssize_t> LEAST_BLOCKS, ceil_div(g.tiles, fits))))
+        job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
         job.u_size = g.points * _u_step(job, job.channels, width)
     job.v_step = job.block_tiles * job.tile_step + job.vl
     if not job.by_filters:
@@ -309,7 +299,7 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
         job.v = allocate(<size_t> (job.grid.points * job.v_step) * sizeof(floating))
         job.u = NULL
         ok = job.scratch != NULL and job.v != NULL
-        vectors_in = job.grid.segments * _ceil_div(job.channels, job.vl)
+        vectors_in = job.grid.segments * ceil_div(job.channels, job.vl)
         if ok and floating is float:
             parallel_work(_inputs_f32, job, vectors_in, work / job.rows * 4)
             parallel_work(_filters_f32, job, job.panels, work + weights)
@@ -340,7 +330,7 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
 cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, bint weight) noexcept nogil:
     cdef double channels = q.x_shape[1] // q.groups
     cdef double filters = q.y_shape[1] // q.groups
-    cdef double tiles = <double> out[0] * out[2] * _ceil_div(out[3], m) * _ceil_div(out[4], m)
+    cdef double tiles = <double> out[0] * out[2] * ceil_div(out[3], m) * ceil_div(out[4], m)
     cdef double transform = 300 if m == 4 else 125
     cdef double pair = 500 if weight else (200 if m == 4 else 100)
     return (tiles * ((m + 2) * (m + 2) * channels * filters + transform * (channels + filters))
@@ -354,10 +344,7 @@ cdef bint _allowed(const Geometry* q) noexcept nogil:
     for a in range(3):
         if q.stride[a] != 1 or (q.dilation[a] != 1 and q.kernel[a] != 1):
             return False
-    for a in range(5):
-        if q.x_shape[a] == 0 or q.y_shape[a] == 0:
-            return False
-    return True
+    return has_values(q)
 
 
 cdef Py_ssize_t winograd_tile(const Geometry* q, Pass which) noexcept nogil:

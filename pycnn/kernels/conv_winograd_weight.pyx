@@ -15,6 +15,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, winograd_delta, winograd_gradient, \
     winograd_input
@@ -50,22 +51,6 @@ ctypedef struct Job:
     int not_finite
 
 
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline Py_ssize_t _first_vector(const Job* job, Py_ssize_t panel) noexcept nogil:
-    return panel * job.vectors // job.panels
-
-
-# The panel to which a vector of channels belongs.
-cdef inline Py_ssize_t _panel_of(const Job* job, Py_ssize_t vector) noexcept nogil:
-    cdef Py_ssize_t panel = 0
-    while _first_vector(job, panel + 1) <= vector:
-        panel += 1
-    return panel
-
-
 # Values from point to point of a panel's V. The extra vector keeps the points of a tile off the same cache sets.
 cdef inline Py_ssize_t _v_step(const Job* job, Py_ssize_t width) noexcept nogil:
     return job.block_tiles * width + job.vl
@@ -73,7 +58,7 @@ cdef inline Py_ssize_t _v_step(const Job* job, Py_ssize_t width) noexcept nogil:
 
 # A panel's V begins behind those of the panels before it.
 cdef inline Py_ssize_t _v_begin(const Job* job, Py_ssize_t panel) noexcept nogil:
-    return job.grid.points * (_first_vector(job, panel) * job.vl * job.block_tiles + panel * job.vl)
+    return job.grid.points * (part_begin(panel, job.panels, job.vectors) * job.vl * job.block_tiles + panel * job.vl)
 
 
 # ---- the steps
@@ -82,9 +67,9 @@ cdef inline Py_ssize_t _v_begin(const Job* job, Py_ssize_t panel) noexcept nogil
 cdef void _make_v(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile, floating* v, floating* lines,
                   floating* space) noexcept nogil:
     cdef Py_ssize_t m = job.grid.m
-    cdef Py_ssize_t panel = _panel_of(job, vector)
-    cdef Py_ssize_t first = _first_vector(job, panel)
-    cdef Py_ssize_t width = (_first_vector(job, panel + 1) - first) * job.vl
+    cdef Py_ssize_t panel = part_of(vector, job.panels, job.vectors)
+    cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
+    cdef Py_ssize_t width = (part_begin(panel + 1, job.panels, job.vectors) - first) * job.vl
     cdef Py_ssize_t c0 = vector * job.vl
     cdef Py_ssize_t cols, left
     load_lines(<const floating*> job.x + c0 * job.x_plane.channel, &job.x_plane, s, s.row * m - job.pad_h,
@@ -107,8 +92,8 @@ cdef void _make_p(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile
 # sums[xi] (+)= P[xi]' * V[xi] for one panel and `count` tiles.
 cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t xi, Py_ssize_t count, const floating* v, const floating* p,
                     floating* sums, bint accumulate) noexcept nogil:
-    cdef Py_ssize_t first = _first_vector(job, panel)
-    cdef Py_ssize_t vectors = _first_vector(job, panel + 1) - first
+    cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
+    cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
     cdef Py_ssize_t i, f0, f1
     v += _v_begin(job, panel) + xi * _v_step(job, width)
@@ -125,7 +110,7 @@ cdef void _transform(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot)
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
     cdef floating* space = lines + job.lines_size
     cdef floating* v = <floating*> job.v
-    cdef Py_ssize_t count = job.vectors + _ceil_div(job.filters, job.vl)
+    cdef Py_ssize_t count = job.vectors + ceil_div(job.filters, job.vl)
     cdef Py_ssize_t i = chunk % count
     cdef Segment seg = find_segment(&job.grid, job.first + chunk // count)
     cdef Py_ssize_t tile = seg.index - first_tile(&job.grid, job.first)
@@ -152,8 +137,8 @@ cdef void _write(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noex
     cdef Py_ssize_t panel, first, vectors, width, i, row, used
     cdef const floating* sums
     for panel in range(job.panels):
-        first = _first_vector(job, panel)
-        vectors = _first_vector(job, panel + 1) - first
+        first = part_begin(panel, job.panels, job.vectors)
+        vectors = part_begin(panel + 1, job.panels, job.vectors) - first
         width = vectors * job.vl
         sums = <const floating*> job.sums + job.filters * points * first * job.vl + f0 * points * width
         for row in range(rows):
@@ -196,12 +181,12 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t tile_bytes, fits, padded
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
-    job.vectors = _ceil_div(job.channels, job.vl)
-    job.panels = _ceil_div(job.vectors, 3)
+    job.vectors = ceil_div(job.channels, job.vl)
+    job.panels = ceil_div(job.vectors, 3)
     job.width = job.vectors * job.vl
-    padded = _ceil_div(job.filters, job.vl)
+    padded = ceil_div(job.filters, job.vl)
     job.p_row = padded * job.vl
-    job.parts = _ceil_div(job.filters, job.mr)
+    job.parts = ceil_div(job.filters, job.mr)
     job.sums_size = g.points * job.filters * job.width
     tile_bytes = g.points * (job.width + job.p_row) * <Py_ssize_t> sizeof(floating)
     # Every block reads and writes the sums once: the larger they are, the larger the blocks.
@@ -222,7 +207,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef double work
     cdef bint ok
     _plan(tag, job)
-    per_segment = job.vectors + _ceil_div(job.filters, job.vl)
+    per_segment = job.vectors + ceil_div(job.filters, job.vl)
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
     job.sums = allocate(<size_t> job.sums_size * sizeof(floating))
     job.v = allocate(<size_t> (job.v_size + job.p_size) * sizeof(floating))

@@ -13,6 +13,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
+from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_rows, gemm_packed, gemm_rows, lanes, pack_run, store_run, tile_columns, \
     tile_rows, transpose_run
@@ -37,10 +38,6 @@ ctypedef struct Job:
     size_t slot_bytes
 
 
-cdef inline Py_ssize_t _ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
 cdef inline Py_ssize_t _columns(const Job* job, Py_ssize_t panel) noexcept nogil:
     return min(job.nr, job.n - panel * job.nr)
 
@@ -48,7 +45,7 @@ cdef inline Py_ssize_t _columns(const Job* job, Py_ssize_t panel) noexcept nogil
 cdef void _pack_panel(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
     cdef Py_ssize_t panel = job.first_panel + task
     cdef Py_ssize_t columns = _columns(job, panel)
-    cdef Py_ssize_t width = _ceil_div(columns, job.vl) * job.vl
+    cdef Py_ssize_t width = ceil_div(columns, job.vl) * job.vl
     cdef const floating* b = <const floating*> job.b + panel * job.nr * job.b_column
     cdef floating* out = <floating*> job.packed + task * job.k * job.nr
     cdef Py_ssize_t k
@@ -73,7 +70,7 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     cdef Py_ssize_t in_slab = task // job.chunks
     cdef Py_ssize_t panel = job.first_panel + in_slab
     cdef Py_ssize_t columns = _columns(job, panel)
-    cdef Py_ssize_t width = _ceil_div(columns, job.vl) * job.vl
+    cdef Py_ssize_t width = ceil_div(columns, job.vl) * job.vl
     cdef Py_ssize_t row0 = task % job.chunks * job.chunk_tiles * job.mr
     cdef Py_ssize_t last = min(row0 + job.chunk_tiles * job.mr, job.m)
     cdef const floating* a = <const floating*> job.a
@@ -85,7 +82,7 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     for i in range((last - row0 + job.mr - 1) // job.mr * job.mr):
         for j in range(width):
             tiles[i * width + j] = bias[panel * job.nr + j] if bias != NULL and j < columns else <floating> 0
-    for block in range(_ceil_div(job.k, BLOCK_K)):
+    for block in range(ceil_div(job.k, BLOCK_K)):
         k0 = block * BLOCK_K
         count = min(<Py_ssize_t> BLOCK_K, job.k - k0)
         row = row0
@@ -138,14 +135,14 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
-    job.panels = _ceil_div(job.n, job.nr)
+    job.panels = ceil_div(job.n, job.nr)
     panel_bytes = max(<Py_ssize_t> 1, job.k * job.nr * <Py_ssize_t> sizeof(floating))
     job.slab_panels = min(job.panels, max(<Py_ssize_t> 1, SLAB_BYTES // panel_bytes))
-    tiles = _ceil_div(job.m, job.mr)
+    tiles = ceil_div(job.m, job.mr)
     job.chunk_tiles = min(tiles, 16)  # 16 tiles of a block of a are read again for each panel: they stay in L2
-    if job.slab_panels * _ceil_div(tiles, job.chunk_tiles) < 16:
+    if job.slab_panels * ceil_div(tiles, job.chunk_tiles) < 16:
         job.chunk_tiles = max(<Py_ssize_t> 1, tiles * job.slab_panels // 16)
-    job.chunks = _ceil_div(tiles, job.chunk_tiles)
+    job.chunks = ceil_div(tiles, job.chunk_tiles)
     job.slot_bytes = <size_t> (job.chunk_tiles * job.mr * job.nr) * sizeof(floating)
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
 
@@ -155,7 +152,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef double packed
     cdef bint ok
     if job.m <= FEW_ROWS and job.b_k == 1 and job.a_k == 1:
-        parallel_work(_dot_f32 if floating is float else _dot_f64, job, _ceil_div(job.n, DOT_COLUMNS),
+        parallel_work(_dot_f32 if floating is float else _dot_f64, job, ceil_div(job.n, DOT_COLUMNS),
                       <double> job.m * job.n * job.k)
         return True
     _plan(tag, job)

@@ -12,6 +12,7 @@
 from cython cimport floating
 from libc.math cimport sqrt
 
+from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, parallel_work, release, response, tiles, vector_table
 
 cdef Py_ssize_t GRAIN = 16384  # values of a chunk
@@ -43,10 +44,6 @@ cdef inline const char* _offset(const char* p, Py_ssize_t bytes) noexcept nogil:
     if p == NULL:
         return NULL
     return p + bytes
-
-
-cdef inline Py_ssize_t _parts(Py_ssize_t n, Py_ssize_t part) noexcept nogil:
-    return (n + part - 1) // part
 
 
 # In multiply-adds: what moving a value takes of the time of one.
@@ -82,10 +79,10 @@ cdef Py_ssize_t _lay_moments(Job* job) noexcept nogil:
         job.slice = max(64, GRAIN // job.channels)
         job.together = job.channels
     else:
-        job.slice = _parts(job.outer, max(1, min(job.outer, values // GRAIN)))
+        job.slice = ceil_div(job.outer, max(1, min(job.outer, values // GRAIN)))
         job.together = max(1, GRAIN // values)
-    job.blocks = _parts(job.channels, job.together)
-    return _parts(job.outer, job.slice)
+    job.blocks = ceil_div(job.channels, job.together)
+    return ceil_div(job.outer, job.slice)
 
 
 # sums (2, channels) = S, P; dy is NULL for u = x - shift. False where there is no memory.
@@ -182,13 +179,13 @@ cdef Py_ssize_t _lay_map(Job* job) noexcept nogil:
     job.blocks = 1
     if job.inner == 1:
         job.together = max(1, GRAIN // job.channels)
-        return _parts(job.outer, job.together)
+        return ceil_div(job.outer, job.together)
     if job.inner > GRAIN:
         job.together = 1
-        job.blocks = _parts(job.inner, GRAIN)
+        job.blocks = ceil_div(job.inner, GRAIN)
         return job.outer * job.channels * job.blocks
     job.together = GRAIN // job.inner
-    return _parts(job.outer * job.channels, job.together)
+    return ceil_div(job.outer * job.channels, job.together)
 
 
 # y = map(x), or dx = map(dy, x) where there is a dy. Coefficients: columns of `channels` each where inner is 1, else 3
@@ -360,7 +357,7 @@ def response_norm(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner) 
         job.where.step = job.inner
         job.where.site_step = 1
         job.where.width = job.inner
-    job.blocks = _parts(job.where.width, SITES)
+    job.blocks = ceil_div(job.where.width, SITES)
     with nogil:
         job.table = _table(<floating*> NULL)
         parallel_work(_response_chunk, &job, rows * job.blocks, 8 * _work(&job))

@@ -8,10 +8,10 @@
 
 from cython cimport floating
 
+from pycnn.kernels._integers cimport ceil_div, round_up
 from pycnn.kernels._runtime cimport allocate, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
-    Rows, Steps, active_rows, bin_lanes, bin_planes, bin_row, ceil_div, round_up, share_rows, split, steps_of,
-    swap_channels,
+    Rows, Steps, active_rows, bin_lanes, bin_planes, bin_row, share_rows, split, steps_of, swap_channels,
 )
 
 cdef enum:

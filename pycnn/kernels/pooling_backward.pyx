@@ -13,10 +13,11 @@
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
+from pycnn.kernels._integers cimport ceil_div, floor_div, round_up
 from pycnn.kernels._runtime cimport allocate, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
-    active_rows, all_counted, axis_of, byte, ceil_div, cells_alike, floor_div, mean_rows, merge,
-    round_up, select_rows, share_rows, split, steps_of, sum_rows, swap_channels, taps_counted, windows_over,
+    active_rows, all_counted, axis_of, byte, cells_alike, mean_rows, merge, select_rows, share_rows, split, steps_of,
+    sum_rows, swap_channels, taps_counted, windows_over,
 )
 
 cdef enum:

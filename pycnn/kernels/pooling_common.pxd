@@ -6,6 +6,7 @@
 
 from cython cimport floating
 
+from pycnn.kernels._integers cimport ceil_div, floor_div
 from pycnn.kernels._runtime cimport pool_f32, pool_f64, tiles
 
 ctypedef unsigned char byte
@@ -65,19 +66,6 @@ cdef inline Axis axis_of(tuple numbers, int which, Py_ssize_t size, Py_ssize_t w
     a.pad = numbers[9 + which]
     a.after = numbers[12 + which]
     return a
-
-
-# Division that rounds up and down, also below zero; b > 0.
-cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b if a > 0 else -((-a) // b)
-
-
-cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a // b if a >= 0 else -((b - 1 - a) // b)
-
-
-cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b * b
 
 
 # The taps of window o that fall on cells: [first_tap, end_tap).

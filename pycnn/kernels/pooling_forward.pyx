@@ -11,10 +11,11 @@
 
 from cython cimport floating
 
+from pycnn.kernels._integers cimport ceil_div, round_up
 from pycnn.kernels._runtime cimport allocate, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
-    active_rows, all_counted, axis_of, byte, ceil_div, end_inside, end_tap, first_inside, first_tap,
-    max_first, max_next, mean_rows, place_t, round_up, split, steps_of, sum_rows, swap_channels, taps_counted,
+    active_rows, all_counted, axis_of, byte, end_inside, end_tap, first_inside, first_tap, max_first, max_next,
+    mean_rows, place_t, split, steps_of, sum_rows, swap_channels, taps_counted,
 )
 
 cdef enum:

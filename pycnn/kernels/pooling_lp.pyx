@@ -7,8 +7,9 @@
 from cython cimport floating
 from libc.math cimport fabs, pow, sqrt
 
+from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, parallel_for, release
-from pycnn.kernels.pooling_common cimport Axis, Steps, axis_of, ceil_div, end_tap, first_tap, steps_of
+from pycnn.kernels.pooling_common cimport Axis, Steps, axis_of, end_tap, first_tap, steps_of
 
 cdef enum:
     TAPS_PER_CHUNK = 8192

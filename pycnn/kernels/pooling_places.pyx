@@ -11,9 +11,10 @@
 from cython cimport floating
 from libc.string cimport memset
 
+from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport parallel_for, tiles
 from pycnn.kernels.pooling_common cimport (
-    Axis, Steps, axis_of, byte, ceil_div, end_inside, end_tap, first_inside, first_tap, place_t, steps_of,
+    Axis, Steps, axis_of, byte, end_inside, end_tap, first_inside, first_tap, place_t, steps_of,
 )
 
 # Moving a value needs to know its width only.

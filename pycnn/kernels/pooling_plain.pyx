@@ -6,10 +6,9 @@
 
 from cython cimport floating
 
+from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport parallel_for
-from pycnn.kernels.pooling_common cimport (
-    Axis, Steps, axis_of, byte, ceil_div, end_tap, first_tap, place_t, steps_of,
-)
+from pycnn.kernels.pooling_common cimport Axis, Steps, axis_of, byte, end_tap, first_tap, place_t, steps_of
 
 ctypedef fused number:
     signed char

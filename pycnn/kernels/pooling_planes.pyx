@@ -7,10 +7,9 @@
 
 from cython cimport floating
 
+from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, parallel_for, pool_windows, release
-from pycnn.kernels.pooling_common cimport (
-    Axis, Rows, active_rows, all_counted, axis_of, byte, ceil_div, taps_counted,
-)
+from pycnn.kernels.pooling_common cimport Axis, Rows, active_rows, all_counted, axis_of, byte, taps_counted
 
 cdef enum:
     CELLS_PER_CHUNK = 32768   # of the input: about 5 us of work

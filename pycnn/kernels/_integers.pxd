@@ -1,0 +1,25 @@
+# Integer arithmetic of cutting work into pieces; b > 0 throughout.
+
+
+# Division that rounds up and down, also below zero.
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b if a > 0 else -((-a) // b)
+
+
+cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a // b if a >= 0 else -((b - 1 - a) // b)
+
+
+# The least multiple of b that is at least a >= 0.
+cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b * b
+
+
+# Where part i begins when n things are dealt out to `parts` parts as evenly as can be; part `parts` begins at n.
+cdef inline Py_ssize_t part_begin(Py_ssize_t i, Py_ssize_t parts, Py_ssize_t n) noexcept nogil:
+    return i * n // parts
+
+
+# The part to which thing number k belongs.
+cdef inline Py_ssize_t part_of(Py_ssize_t k, Py_ssize_t parts, Py_ssize_t n) noexcept nogil:
+    return ((k + 1) * parts - 1) // n
