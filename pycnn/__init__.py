@@ -29,6 +29,7 @@ from pycnn._config import (
     show_config,
     threads,
 )
+from pycnn._threadpoolctl import register_if_imported, register_threadpoolctl
 
 if TYPE_CHECKING:
     from pycnn import data, estimator, io, models, nn, optim, plot, reference, train
@@ -51,12 +52,15 @@ __all__ = [
     "optim",
     "plot",
     "reference",
+    "register_threadpoolctl",
     "set_exact",
     "set_num_threads",
     "show_config",
     "threads",
     "train",
 ]
+
+register_if_imported()
 
 _LATER = ("data", "estimator", "io", "models", "nn", "optim", "plot", "reference", "train")
 

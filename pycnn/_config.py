@@ -29,13 +29,21 @@ def _quota() -> float:
 
 
 def _default_threads() -> int:
-    """CPUs this process may run on, cut to the container's quota (rounded up)."""
+    """CPUs this process may run on, cut to the container's quota (rounded up) and to OMP_NUM_THREADS.
+
+    That variable is how joblib, dask and batch systems tell the processes that share a machine what each may have.
+    """
     try:
         cpus = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         cpus = os.cpu_count() or 1
     quota = _quota()
-    return min(MAX_THREADS, max(1, min(cpus, -int(-quota // 1)) if quota != float("inf") else cpus))
+    if quota != float("inf"):
+        cpus = min(cpus, -int(-quota // 1))
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    if share.isdecimal() and len(share) < 12:  # it is not ours to complain of: OpenMP takes lists too
+        cpus = min(cpus, int(share))
+    return min(MAX_THREADS, max(1, cpus))
 
 
 def _thread_count(name: str, value: object) -> int:
@@ -54,7 +62,8 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        1 to 256. The default is the number of CPUs the process may use, or ``PYCNN_NUM_THREADS``.
+        1 to 256. The default is ``PYCNN_NUM_THREADS``, or the number of CPUs that the process may use, cut to
+        ``OMP_NUM_THREADS`` where that is a number.
 
     Raises
     ------

@@ -20,7 +20,8 @@ QUOTAS = {
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path, files: dict[str, str]) -> None:
-    """Let `files` lie where the kernel keeps a container's limits."""
+    """Let `files` lie where the kernel keeps a container's limits; nothing else limits."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
@@ -41,6 +42,16 @@ def test_quota(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_default_number(cpus: int, quota: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, tmp_path, {"cpu.max": f"{quota} 100000"})
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cpus)), raising=False)
+    assert _config._default_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("share", "threads"), [("2", 2), ("64", 8), ("0", 1), ("", 8), ("4,2", 8), ("all", 8), ("9" * 5000, 8)]
+)
+def test_share_of_a_process(share: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, tmp_path, {})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", share)
     assert _config._default_threads() == threads
 
 
