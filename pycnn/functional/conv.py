@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import as_volume, bias_array, bias_gradient, three, weight_gradient, weight_volume
+from pycnn.functional._conv import bias_array, bias_gradient, three, weight_gradient
+from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
 
 Grads = tuple[Array | None, Array | None, Array | None]
@@ -15,7 +16,7 @@ class _Geometry(NamedTuple):
 
     order: tuple[int, ...]  # axes (N, C, *spatial) of x
     out_shape: tuple[int, ...]  # in the order of data_format
-    kernel_args: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]  # stride, pad, dilation, groups
+    numbers: tuple[int, ...]  # stride, pad, dilation, groups, as the kernels take them
 
 
 @_args.remembered
@@ -53,8 +54,8 @@ def _geometry(
     pad = _args.pads(fn, padding, sizes, kernel, stride, dilation)
     out = _args.output_size(fn, sizes, kernel, stride, pad, dilation)
     before = tuple(p[0] for p in pad)
-    args = (three(stride, 1), three(before, 0), three(dilation, 1), groups)
-    return _Geometry(order, _args.in_format((n, filters, *out), order), args)
+    numbers = (*three(stride, 1), *three(before, 0), *three(dilation, 1), groups)
+    return _Geometry(order, _args.in_format((n, filters, *out), order), numbers)
 
 
 def _forward(
@@ -71,11 +72,11 @@ def _forward(
     out: Array | None,
 ) -> Array:
     x, weight = _args.input_and_weight(fn, x, weight)
-    order, shape, args = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
+    order, shape, numbers = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
     b = bias_array(fn, bias, weight.shape[0], x.dtype)
     y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
     if y.size:
-        _kernels.conv_forward(as_volume(x, order), weight_volume(weight), b, as_volume(y, order), *args)
+        _kernels.conv_forward(x, c_order(weight), b, y, order, numbers)
     return _args.finish(y, target)
 
 
@@ -94,22 +95,21 @@ def _backward(
     out: Any,
 ) -> Grads:
     x, weight = _args.input_and_weight(fn, x, weight)
-    order, shape, args = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
+    order, shape, numbers = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
     dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", dy, shape)
     shapes = (x.shape, weight.shape, weight.shape[:1])
     made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, (dy, x, weight))
     (dx, _), (dw, _), (db, _) = made
-    dy_view = as_volume(dy, order)
     if dx is not None and dx.size:
         if weight.size:
-            _kernels.conv_backward_input(dy_view, weight_volume(weight), None, as_volume(dx, order), *args)
+            _kernels.conv_backward_input(dy, c_order(weight), None, dx, order, numbers)
         else:
             dx[...] = 0
     if dw is not None:
-        weight_gradient(as_volume(x, order), dy_view, dw, *args)
+        weight_gradient(x, dy, dw, order, numbers)
     if db is not None:
-        bias_gradient(dy_view, db)
+        bias_gradient(dy, db, order)
     return _args.finish_gradients(made)
 
 

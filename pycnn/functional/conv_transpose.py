@@ -6,7 +6,8 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import as_volume, bias_array, bias_gradient, three, weight_gradient, weight_volume
+from pycnn.functional._conv import bias_array, bias_gradient, three, weight_gradient
+from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
 
 
@@ -16,7 +17,7 @@ class _Geometry(NamedTuple):
     order: tuple[int, ...]  # axes (N, C, H, W) of x
     out_shape: tuple[int, ...]  # in the order of data_format
     filters: int
-    kernel_args: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]  # stride, pad, dilation, groups
+    numbers: tuple[int, ...]  # stride, pad, dilation, groups, as the kernels take them
 
 
 def _pads(
@@ -71,9 +72,9 @@ def _geometry(
         if out[-1] < 1:
             raise ValueError(f"{fn}: padding {padding!r} leaves nothing of a result of {out[-1] + before + after}")
     first = tuple(p[0] for p in pad)
-    args = (three(stride, 1), three(first, 0), three(dilation, 1), groups)
+    numbers = (*three(stride, 1), *three(first, 0), *three(dilation, 1), groups)
     filters = per_group * groups
-    return _Geometry(order, _args.in_format((n, filters, *out), order), filters, args)
+    return _Geometry(order, _args.in_format((n, filters, *out), order), filters, numbers)
 
 
 def conv_transpose2d(
@@ -133,13 +134,13 @@ def conv_transpose2d(
     """
     fn = "conv_transpose2d"
     x, weight = _args.input_and_weight(fn, x, weight)
-    order, shape, filters, args = _geometry(
+    order, shape, filters, numbers = _geometry(
         fn, x.shape, weight.shape, stride, padding, output_padding, groups, dilation, data_format
     )
     b = bias_array(fn, bias, filters, x.dtype)
     y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
     if y.size and weight.size:
-        _kernels.conv_backward_input(as_volume(x, order), weight_volume(weight), b, as_volume(y, order), *args)
+        _kernels.conv_backward_input(x, c_order(weight), b, y, order, numbers)
     elif y.size:  # no channels: nothing to spread
         np.transpose(y, order)[...] = 0 if b is None else b[:, None, None]
     return _args.finish(y, target)
@@ -192,18 +193,17 @@ def conv_transpose2d_backward(
     """
     fn = "conv_transpose2d_backward"
     x, weight = _args.input_and_weight(fn, x, weight)
-    order, shape, filters, args = _geometry(
+    order, shape, filters, numbers = _geometry(
         fn, x.shape, weight.shape, stride, padding, output_padding, groups, dilation, data_format
     )
     dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", dy, shape)
     made = _args.gradient_outputs(fn, out, needs, (x.shape, weight.shape, (filters,)), x.dtype, (dy, x, weight))
     (dx, _), (dw, _), (db, _) = made
-    dy_view = as_volume(dy, order)
     if dx is not None and dx.size:
-        _kernels.conv_forward(dy_view, weight_volume(weight), None, as_volume(dx, order), *args)
+        _kernels.conv_forward(dy, c_order(weight), None, dx, order, numbers)
     if dw is not None:
-        weight_gradient(dy_view, as_volume(x, order), dw, *args)
+        weight_gradient(dy, x, dw, order, numbers)
     if db is not None:
-        bias_gradient(dy_view, db)
+        bias_gradient(dy, db, order)
     return _args.finish_gradients(made)

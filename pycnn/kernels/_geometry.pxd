@@ -1,6 +1,6 @@
 # Sizes and steps of a convolution, as every kernel gets them.
 
-from cython cimport floating
+from pycnn.kernels._call cimport View, read_volume
 
 ctypedef struct Geometry:
     Py_ssize_t x_shape[5]  # (N, C, D, H, W)
@@ -14,21 +14,36 @@ ctypedef struct Geometry:
     Py_ssize_t groups
 
 
-cdef inline int read_geometry(Geometry* q, const floating[:, :, :, :, :] x, const floating[:, :, :, :, ::1] w,
-                              const floating[:, :, :, :, :] y, tuple stride, tuple pad, tuple dilation,
-                              Py_ssize_t groups) except -1:
+# Where the values are, `size` bytes each.
+ctypedef struct Operands:
+    void* x
+    void* w
+    void* y
+    Py_ssize_t size
+
+
+# `order`: axes (N, C, *spatial) of x and y; w is contiguous. `numbers`: stride, pad before and dilation, each for D, H
+# and W, and the groups.
+cdef inline int read_geometry(Geometry* q, Operands* at, x, w, y, tuple order, tuple numbers) except -1:
+    cdef View xv, wv, yv
     cdef Py_ssize_t a
+    read_volume(&xv, x, order)
+    read_volume(&wv, w, None)
+    read_volume(&yv, y, order)
+    if wv.size != xv.size or yv.size != xv.size:
+        raise ValueError("pycnn: a kernel got arrays of several types")
+    at.x, at.w, at.y, at.size = xv.data, wv.data, yv.data, xv.size
     for a in range(5):
-        q.x_shape[a] = x.shape[a]
-        q.x_steps[a] = x.strides[a] // <Py_ssize_t> sizeof(floating)
-        q.y_shape[a] = y.shape[a]
-        q.y_steps[a] = y.strides[a] // <Py_ssize_t> sizeof(floating)
+        q.x_shape[a] = xv.shape[a]
+        q.x_steps[a] = xv.steps[a]
+        q.y_shape[a] = yv.shape[a]
+        q.y_steps[a] = yv.steps[a]
     for a in range(3):
-        q.kernel[a] = w.shape[a + 2]
-        q.stride[a] = stride[a]
-        q.pad[a] = pad[a]
-        q.dilation[a] = dilation[a]
-    q.groups = groups
+        q.kernel[a] = wv.shape[a + 2]
+        q.stride[a] = numbers[a]
+        q.pad[a] = numbers[3 + a]
+        q.dilation[a] = numbers[6 + a]
+    q.groups = numbers[9]
     return 0
 
 

@@ -15,7 +15,8 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry, read_geometry
+from pycnn.kernels._call cimport values
+from pycnn.kernels._geometry cimport Geometry, Operands, read_geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
@@ -218,38 +219,44 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-def conv_forward(const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
-                 const floating[:, :, :, :, ::1] w,    # IN  (F, C/groups, KD, KH, KW)
-                 const floating[::1] bias,             # IN  (F,) or None
-                 floating[:, :, :, :, :] y,            # OUT (N, F, OD, OH, OW)
-                 tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
-    """Write the convolution of x with w, plus bias, to y. stride, pad (before) and dilation: three ints."""
-    cdef Geometry q
-    cdef Job job
-    cdef Py_ssize_t m
+# The first algorithm that applies: 1, or 0 where there is no memory.
+cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
+    cdef Py_ssize_t m = winograd_tile(q, FORWARD)
     cdef int done = -1
-    read_geometry(&q, x, w, y, stride, pad, dilation, groups)
-    job.src = &x[0, 0, 0, 0, 0]
-    job.w = &w[0, 0, 0, 0, 0]
-    job.bias = NULL if bias is None else &bias[0]
-    job.dst = &y[0, 0, 0, 0, 0]
+    if m:
+        done = winograd_run(q, m, False, <const floating*> job.src, <const floating*> job.w,
+                            <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = depthwise_run(q, False, <const floating*> job.src, <const floating*> job.w,
+                             <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = direct_run(q, False, <const floating*> job.src, <const floating*> job.w,
+                          <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
+                               q.dilation, q.groups)
+        if done:
+            done = _run(tag, job)
+        free_patches(&job.patches)
+    return done
+
+
+def conv_forward(x,              # IN  (N, C, *spatial), its axes `order`
+                 w,              # IN  (F, C/groups, *kernel), contiguous
+                 bias,           # IN  (F,) or None
+                 y,              # OUT (N, F, *spatial), its axes `order`
+                 tuple order,
+                 tuple numbers):  # stride, pad (before) and dilation, each for D, H and W, and groups
+    """Write the convolution of x with w, plus bias, to y."""
+    cdef Geometry q
+    cdef Operands at
+    cdef Job job
+    cdef int done
+    read_geometry(&q, &at, x, w, y, order, numbers)
+    job.src, job.w, job.dst = at.x, at.w, at.y
+    job.bias = values(bias, at.size, q.y_shape[1])
     with nogil:
-        m = winograd_tile(&q, FORWARD)
-        if m:
-            done = winograd_run(&q, m, False, <const floating*> job.src, <const floating*> job.w,
-                                <const floating*> job.bias, <floating*> job.dst)
-        if done < 0:
-            done = depthwise_run(&q, False, <const floating*> job.src, <const floating*> job.w,
-                                 <const floating*> job.bias, <floating*> job.dst)
-        if done < 0:
-            done = direct_run(&q, False, <const floating*> job.src, <const floating*> job.w,
-                              <const floating*> job.bias, <floating*> job.dst)
-        if done < 0:
-            done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
-                                   q.dilation, groups)
-            if done:
-                done = _run(<floating*> NULL, &job)
-            free_patches(&job.patches)
+        done = _forward(<float*> NULL, &job, &q) if at.size == sizeof(float) else _forward(<double*> NULL, &job, &q)
     if not done:
         raise MemoryError("conv_forward: no memory for the workspace")
 
@@ -274,34 +281,39 @@ cdef bint _backward_phases(floating* tag, Job* job, Geometry* q) noexcept nogil:
     return ok
 
 
-def conv_backward_input(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, OH, OW)
-                        const floating[:, :, :, :, ::1] w,    # IN  (F, C/groups, KD, KH, KW)
-                        const floating[::1] bias,             # IN  (C,) or None: for transposed convolution
-                        floating[:, :, :, :, :] dx,           # OUT (N, C, D, H, W)
-                        tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
+cdef int _backward(floating* tag, Job* job, Geometry* q) noexcept nogil:
+    cdef Py_ssize_t m = winograd_tile(q, BACKWARD_INPUT)
+    cdef int done = -1
+    if m:
+        done = winograd_run(q, m, True, <const floating*> job.src, <const floating*> job.w,
+                            <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = depthwise_run(q, True, <const floating*> job.src, <const floating*> job.w,
+                             <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = direct_run(q, True, <const floating*> job.src, <const floating*> job.w,
+                          <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = _backward_phases(tag, job, q)
+    return done
+
+
+def conv_backward_input(dy,              # IN  (N, F, *spatial), its axes `order`
+                        w,               # IN  (F, C/groups, *kernel), contiguous
+                        bias,            # IN  (C,) or None: for transposed convolution
+                        dx,              # OUT (N, C, *spatial), its axes `order`
+                        tuple order,
+                        tuple numbers):  # as conv_forward
     """Write the gradient of a convolution for its input (plus bias) to dx."""
     cdef Geometry q
+    cdef Operands at
     cdef Job job
-    cdef Py_ssize_t m
-    cdef int done = -1
-    read_geometry(&q, dx, w, dy, stride, pad, dilation, groups)
-    job.src = &dy[0, 0, 0, 0, 0]
-    job.w = &w[0, 0, 0, 0, 0]
-    job.bias = NULL if bias is None else &bias[0]
-    job.dst = &dx[0, 0, 0, 0, 0]
+    cdef int done
+    read_geometry(&q, &at, dx, w, dy, order, numbers)
+    job.src, job.w, job.dst = at.y, at.w, at.x
+    job.bias = values(bias, at.size, q.x_shape[1])
     job.patches.taps.offset = NULL
     with nogil:
-        m = winograd_tile(&q, BACKWARD_INPUT)
-        if m:
-            done = winograd_run(&q, m, True, <const floating*> job.src, <const floating*> job.w,
-                                <const floating*> job.bias, <floating*> job.dst)
-        if done < 0:
-            done = depthwise_run(&q, True, <const floating*> job.src, <const floating*> job.w,
-                                 <const floating*> job.bias, <floating*> job.dst)
-        if done < 0:
-            done = direct_run(&q, True, <const floating*> job.src, <const floating*> job.w,
-                              <const floating*> job.bias, <floating*> job.dst)
-        if done < 0:
-            done = _backward_phases(<floating*> NULL, &job, &q)
+        done = _backward(<float*> NULL, &job, &q) if at.size == sizeof(float) else _backward(<double*> NULL, &job, &q)
     if not done:
         raise MemoryError("conv_backward_input: no memory for the workspace")

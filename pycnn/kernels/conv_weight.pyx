@@ -15,7 +15,8 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry, read_geometry
+from pycnn.kernels._call cimport View, read_volume, values
+from pycnn.kernels._geometry cimport Geometry, Operands, read_geometry
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
@@ -313,35 +314,41 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-def conv_backward_weight(const floating[:, :, :, :, :] dy,     # IN  (N, F, OD, OH, OW)
-                         const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
-                         floating[:, :, :, :, ::1] dw,         # OUT (F, C/groups, KD, KH, KW)
-                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
-    """Write the gradient of a convolution for its weight to dw. stride, pad (before) and dilation: three ints."""
-    cdef Geometry q
-    cdef Job job
-    cdef Py_ssize_t m
+# The first algorithm that applies: 1, or 0 where there is no memory.
+cdef int _weight(floating* tag, Job* job, const Geometry* q) noexcept nogil:
+    cdef Py_ssize_t m = winograd_tile(q, BACKWARD_WEIGHT)
     cdef int done = -1
-    read_geometry(&q, x, dw, dy, stride, pad, dilation, groups)
-    if dw.shape[0] * dw.shape[1] == 0:
+    if m:
+        done = winograd_weight_run(q, m, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+    if done < 0:
+        done = depthwise_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+    if done < 0:
+        done = direct_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+    if done < 0:
+        done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
+                               q.dilation, q.groups)
+        if done:
+            done = _run(tag, job)
+        free_patches(&job.patches)
+    return done
+
+
+def conv_backward_weight(dy,              # IN  (N, F, *spatial), its axes `order`
+                         x,               # IN  (N, C, *spatial), its axes `order`
+                         dw,              # OUT (F, C/groups, *kernel), contiguous
+                         tuple order,
+                         tuple numbers):  # stride, pad (before) and dilation, each for D, H and W, and groups
+    """Write the gradient of a convolution for its weight to dw."""
+    cdef Geometry q
+    cdef Operands at
+    cdef Job job
+    cdef int done
+    read_geometry(&q, &at, x, dw, dy, order, numbers)
+    if q.x_shape[1] == 0 or q.y_shape[1] == 0:
         return
-    job.x = &x[0, 0, 0, 0, 0]
-    job.dy = &dy[0, 0, 0, 0, 0]
-    job.dw = &dw[0, 0, 0, 0, 0]
+    job.x, job.dy, job.dw = at.x, at.y, at.w
     with nogil:
-        m = winograd_tile(&q, BACKWARD_WEIGHT)
-        if m:
-            done = winograd_weight_run(&q, m, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
-        if done < 0:
-            done = depthwise_weight_run(&q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
-        if done < 0:
-            done = direct_weight_run(&q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
-        if done < 0:
-            done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
-                                   q.dilation, groups)
-            if done:
-                done = _run(<floating*> NULL, &job)
-            free_patches(&job.patches)
+        done = _weight(<float*> NULL, &job, &q) if at.size == sizeof(float) else _weight(<double*> NULL, &job, &q)
     if not done:
         raise MemoryError("conv_backward_weight: no memory for the workspace")
 
@@ -379,21 +386,21 @@ cdef void _sum_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept no
     _sum_channel(<double*> NULL, <SumJob*> context, chunk)
 
 
-def channel_sums(const floating[:, :, :, :, :] dy,  # IN  (N, F, OD, OH, OW)
-                 floating[::1] db):                 # OUT (F,)
+def channel_sums(dy,            # IN  (N, F, *spatial), its axes `order`
+                 db,            # OUT (F,)
+                 tuple order):
     """Write the sum of each channel of dy to db."""
     cdef SumJob job
-    cdef Py_ssize_t a, size = sizeof(floating)
-    if db.shape[0] == 0:
+    cdef View v
+    cdef Py_ssize_t a
+    read_volume(&v, dy, order)
+    if v.shape[1] == 0:
         return
-    job.dy = &dy[0, 0, 0, 0, 0]
-    job.db = &db[0]
-    job.n = dy.shape[0]
-    job.step_n = dy.strides[0] // size
-    job.step_f = dy.strides[1] // size
+    job.db = values(db, v.size, v.shape[1])
+    job.dy, job.n, job.step_n, job.step_f = v.data, v.shape[0], v.steps[0], v.steps[1]
     for a in range(3):
-        job.pixels[a] = dy.shape[a + 2]
-        job.step[a] = dy.strides[a + 2] // size
+        job.pixels[a] = v.shape[a + 2]
+        job.step[a] = v.steps[a + 2]
     with nogil:
-        parallel_work(_sum_f32 if floating is float else _sum_f64, &job, dy.shape[1],
-                      <double> dy.shape[0] * dy.shape[1] * dy.shape[2] * dy.shape[3] * dy.shape[4])
+        parallel_work(_sum_f32 if v.size == sizeof(float) else _sum_f64, &job, v.shape[1],
+                      <double> v.shape[0] * v.shape[1] * v.shape[2] * v.shape[3] * v.shape[4])
