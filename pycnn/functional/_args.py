@@ -4,20 +4,27 @@ Everything is checked in Python integers before a C type sees it, and before any
 name of the calling function first, so that a message reads `conv2d: stride must be >= 1, got 0`.
 """
 
-import functools
 import itertools
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from pycnn.kernels import _runtime
+# The part that every call runs through is compiled.
+from pycnn.kernels._call import FLOATS as FLOATS
+from pycnn.kernels._call import LIMIT as LIMIT
+from pycnn.kernels._call import array as array
+from pycnn.kernels._call import check_input_dtype as check_input_dtype
+from pycnn.kernels._call import check_shape as check_shape
+from pycnn.kernels._call import finish as finish
+from pycnn.kernels._call import float_array as float_array
+from pycnn.kernels._call import input_and_weight as input_and_weight
+from pycnn.kernels._call import output as output
+from pycnn.kernels._call import remembered as remembered
+from pycnn.kernels._call import vector as vector
 
 Array = np.ndarray[Any, Any]
-Result = TypeVar("Result")
-
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 #: data_format -> axes (N, C, *spatial) of an array in that format, for each number of spatial axes.
 FORMATS: dict[int, dict[str, tuple[int, ...]]] = {
@@ -25,63 +32,6 @@ FORMATS: dict[int, dict[str, tuple[int, ...]]] = {
     2: {"NCHW": (0, 1, 2, 3), "NHWC": (0, 3, 1, 2), "HWCN": (3, 2, 0, 1)},
     3: {"NCDHW": (0, 1, 2, 3, 4), "NDHWC": (0, 4, 1, 2, 3), "DHWCN": (4, 3, 0, 1, 2)},
 }
-
-_LIMIT = 2**62  # of bytes, and of any single hyperparameter: what a signed 64-bit size can hold with room to add
-
-
-def array(fn: str, name: str, value: Any) -> Array:
-    """Return `value` as an ndarray: arrays and array-likes of other libraries pass, lists and masked arrays do not."""
-    if type(value) is not np.ndarray:
-        value = _foreign_array(fn, name, value)
-    if not value.dtype.isnative or not value.flags.aligned:
-        value = value.astype(value.dtype.newbyteorder("="), order="C")
-    out: Array = value
-    return out
-
-
-def _foreign_array(fn: str, name: str, value: Any) -> Array:
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{fn}: {name} must be a plain array, got a masked array")
-    if isinstance(value, np.ndarray):
-        return np.asarray(value)
-    if isinstance(value, np.generic) or value is None or isinstance(value, (list, tuple, str, bytes, int, float)):
-        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}")
-    has_protocol = any(hasattr(value, p) for p in ("__array__", "__array_interface__", "__dlpack__"))
-    if has_protocol or isinstance(value, memoryview) or hasattr(value, "__buffer__"):
-        try:
-            if hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
-                return np.asarray(value)
-            return np.asarray(np.from_dlpack(value))
-        except Exception as error:
-            raise TypeError(f"{fn}: {name} cannot be read as an array: {error}") from error
-    try:
-        return np.asarray(memoryview(value))
-    except TypeError:
-        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}") from None
-
-
-def float_array(fn: str, name: str, value: Any, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return `value` as a float32 or float64 ndarray; `dtype`, where given, is the type it has to have."""
-    out = array(fn, name, value)
-    if out.dtype not in FLOATS:
-        raise TypeError(f"{fn}: {name} must be float32 or float64, got {out.dtype}")
-    if dtype is not None and out.dtype != dtype:
-        raise TypeError(f"{fn}: {name} must have the dtype of the other arrays, {dtype}, got {out.dtype}")
-    return out
-
-
-def input_and_weight(fn: str, x: Any, weight: Any) -> tuple[Array, Array]:
-    """Return both as float32 or float64 ndarrays of one dtype."""
-    x, weight = float_array(fn, "x", x), float_array(fn, "weight", weight)
-    check_input_dtype(fn, x, "weight", weight)
-    return x, weight
-
-
-def check_input_dtype(fn: str, x: Array, name: str, parameter: Any) -> None:
-    """Raise where x is not of the parameter's float dtype: the weights of a network stay, what it is fed can change."""
-    dtype = getattr(parameter, "dtype", x.dtype)
-    if dtype != x.dtype and dtype in FLOATS:
-        raise TypeError(f"{fn}: x must have the dtype of {name}, {dtype}, got {x.dtype}; x.astype(np.{dtype}) converts")
 
 
 def index(fn: str, name: str, value: Any, low: int | None = None) -> int:
@@ -94,7 +44,7 @@ def index(fn: str, name: str, value: Any, low: int | None = None) -> int:
         raise TypeError(f"{fn}: {name} must be an integer, got {value!r}") from None
     if low is not None and number < low:
         raise ValueError(f"{fn}: {name} must be >= {low}, got {number}")
-    if number > _LIMIT:
+    if number > LIMIT:
         raise ValueError(f"{fn}: {name} is too large, got {number}")
     return number
 
@@ -131,7 +81,7 @@ def per_axis(fn: str, name: str, value: Any, dims: int, low: int = 1) -> tuple[i
     if type(value) is int:
         if value < low:
             raise ValueError(f"{fn}: {name} must be >= {low}, got {value}")
-        if value > _LIMIT:
+        if value > LIMIT:
             raise ValueError(f"{fn}: {name} is too large, got {value}")
         return (value,) * dims
     if isinstance(value, (tuple, list)):
@@ -249,77 +199,10 @@ def check_ndim(fn: str, name: str, value: Array, ndim: int) -> None:
     check_axes(fn, name, value.shape, ndim)
 
 
-def check_shape(fn: str, name: str, value: Array, expected: Sequence[int]) -> None:
-    """Raise unless `value` has the shape `expected`."""
-    if value.shape != tuple(expected):
-        raise ValueError(f"{fn}: {name} must have shape {tuple(expected)}, got {value.shape}")
-
-
-def output(
-    fn: str, out: Any, expected: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[Array] = (), name: str = "out"
-) -> tuple[Array, Array | None]:
-    """Return (array to write, array to copy it to afterwards or None).
-
-    `out=None` gives recycled memory. An `out` that shares memory with an input is written through a copy, so the result
-    is as if the inputs had been copied first: call `finish` with both when the kernel is done.
-    """
-    if out is None:
-        size = dtype.itemsize
-        for extent in expected:
-            size *= extent
-        if size > _LIMIT:
-            raise ValueError(f"{fn}: an output of shape {expected} is too large")
-        try:
-            made: Array = _runtime.empty(expected, dtype)
-        except MemoryError:
-            raise MemoryError(f"{fn}: no memory for an output of shape {expected} and type {dtype}") from None
-        return made, None
-    if type(out) is not np.ndarray:
-        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(out).__name__}")
-    if out.dtype != dtype or not out.dtype.isnative:
-        raise ValueError(f"{fn}: {name} must have dtype {dtype}, got {out.dtype}")
-    if out.shape != expected:
-        raise ValueError(f"{fn}: {name} must have shape {expected}, got {out.shape}")
-    if not out.flags.writeable:
-        raise ValueError(f"{fn}: {name} is read-only")
-    overlaps = any(np.may_share_memory(out, x) for x in inputs)
-    if overlaps or not out.flags.aligned or 0 in out.strides:
-        scratch: Array = _runtime.empty(expected, dtype)
-        return scratch, out
-    return out, None
-
-
-def finish(written: Array, target: Array | None) -> Array:
-    """Copy the result to where the caller wants it, if that is elsewhere."""
-    if target is None:
-        return written
-    np.copyto(target, written)
-    return target
-
-
-def _plain(value: Any) -> bool:
-    """Tell whether equal values mean the same argument: 1, True and 1.0 are equal, and only 1 is an int."""
-    kind = type(value)
-    return kind is int or kind is str or (kind is tuple and all(map(_plain, value)))
-
-
-def remembered(check: Callable[..., Result]) -> Callable[..., Result]:
-    """Keep the results of a check of shapes and hyperparameters: a call with known ones costs a look-up.
-
-    Only what a plain int, string or tuple of them decides is kept, and errors are not.
-    """
-    memory = functools.lru_cache(maxsize=1024)(check)
-
-    @functools.wraps(check)
-    def recall(*args: Any) -> Result:
-        return memory(*args) if all(map(_plain, args)) else check(*args)
-
-    return recall
-
-
 NEEDS = ("input", "weight", "bias")
 
 
+@remembered
 def needs(fn: str, value: Any) -> tuple[bool, bool, bool]:
     """Return which of the gradients of input, weight and bias are wanted."""
     if isinstance(value, str) or not all(isinstance(v, str) and v in NEEDS for v in value):
@@ -347,8 +230,8 @@ def gradient_outputs(
     else:
         _check_apart(fn, out, want)
     first, second, third = (
-        output(fn, o, shape, dtype, inputs, f"out[{i}]") if wanted_one else (None, None)
-        for i, (o, shape, wanted_one) in enumerate(zip(out, shapes, want))
+        output(fn, o, shape, dtype, inputs, name) if wanted_one else (None, None)
+        for name, o, shape, wanted_one in zip(("out[0]", "out[1]", "out[2]"), out, shapes, want)
     )
     return first, second, third
 
@@ -363,5 +246,9 @@ def _check_apart(fn: str, outs: Sequence[Any], want: Sequence[bool]) -> None:
 
 def finish_gradients(made: tuple[Made, Made, Made]) -> tuple[Array | None, Array | None, Array | None]:
     """Apply `finish` to each gradient."""
-    first, second, third = (None if a is None else finish(a, target) for a, target in made)
-    return first, second, third
+    (dx, x), (dweight, weight), (dbias, bias) = made
+    return (
+        None if dx is None else finish(dx, x),
+        None if dweight is None else finish(dweight, weight),
+        None if dbias is None else finish(dbias, bias),
+    )

@@ -1,12 +1,6 @@
-"""What convolution and transposed convolution share: the bias, and the gradients of weight and bias."""
+"""What convolution and transposed convolution share: the gradients of weight and bias."""
 
-from typing import Any
-
-import numpy as np
-
-from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional._layout import c_order
 from pycnn.kernels import _runtime
 from pycnn.kernels import conv_weight as _kernels
 
@@ -14,15 +8,6 @@ from pycnn.kernels import conv_weight as _kernels
 def three(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
     """Return hyperparameters of one to three spatial axes as those of three."""
     return (fill,) * (3 - len(values)) + values
-
-
-def bias_array(fn: str, bias: Any, filters: int, dtype: np.dtype[Any]) -> Array | None:
-    """Return the checked bias, contiguous."""
-    if bias is None:
-        return None
-    bias = _args.float_array(fn, "bias", bias, dtype)
-    _args.check_shape(fn, "bias", bias, (filters,))
-    return c_order(bias)
 
 
 def weight_gradient(x: Array, dy: Array, dw: Array, order: tuple[int, ...], numbers: tuple[int, ...]) -> None:

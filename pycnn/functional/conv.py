@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import bias_array, bias_gradient, three, weight_gradient
+from pycnn.functional._conv import bias_gradient, three, weight_gradient
 from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
 
@@ -73,7 +73,7 @@ def _forward(
 ) -> Array:
     x, weight = _args.input_and_weight(fn, x, weight)
     order, shape, numbers = _geometry(fn, dims, x.shape, weight.shape, stride, padding, dilation, groups, data_format)
-    b = bias_array(fn, bias, weight.shape[0], x.dtype)
+    b = _args.vector(fn, "bias", bias, x.dtype, weight.shape[0])
     y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
     if y.size:
         _kernels.conv_forward(x, c_order(weight), b, y, order, numbers)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import bias_array, bias_gradient, three, weight_gradient
+from pycnn.functional._conv import bias_gradient, three, weight_gradient
 from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
 
@@ -137,7 +137,7 @@ def conv_transpose2d(
     order, shape, filters, numbers = _geometry(
         fn, x.shape, weight.shape, stride, padding, output_padding, groups, dilation, data_format
     )
-    b = bias_array(fn, bias, filters, x.dtype)
+    b = _args.vector(fn, "bias", bias, x.dtype, filters)
     y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
     if y.size and weight.size:
         _kernels.conv_backward_input(x, c_order(weight), b, y, order, numbers)

@@ -3,6 +3,17 @@
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 
+from pycnn.kernels._runtime cimport empty
+
+import math
+
+import numpy as np
+
+cdef object _ndarray = np.ndarray
+cdef object _float32 = np.dtype(np.float32)
+cdef object _float64 = np.dtype(np.float64)
+FLOATS = (_float32, _float64)
+LIMIT = 2**62  # of bytes, and of any single hyperparameter: what a signed 64-bit size can hold with room to add
 
 # Buffers are released at once: the memory stays for as long as the array, which the caller of the kernel holds.
 
@@ -37,3 +48,159 @@ cdef void* values(object array, Py_ssize_t size, Py_ssize_t count) except? NULL:
     if b.itemsize != size or b.len != size * count:
         raise ValueError(f"pycnn: a kernel got {b.len} bytes for {count} values of {size}")
     return b.buf
+
+
+# ---- arrays that a user gave
+
+cpdef object array(str fn, str name, value):
+    """Return `value` as an ndarray: arrays and array-likes of other libraries pass, lists and masked arrays do not."""
+    if type(value) is not _ndarray:
+        value = _foreign_array(fn, name, value)
+    if not value.dtype.isnative or not value.flags.aligned:
+        value = value.astype(value.dtype.newbyteorder("="), order="C")
+    return value
+
+
+cdef object _foreign_array(str fn, str name, value):
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{fn}: {name} must be a plain array, got a masked array")
+    if isinstance(value, _ndarray):
+        return np.asarray(value)
+    if isinstance(value, np.generic) or value is None or isinstance(value, (list, tuple, str, bytes, int, float)):
+        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}")
+    if (hasattr(value, "__array__") or hasattr(value, "__array_interface__") or hasattr(value, "__dlpack__")
+            or hasattr(value, "__buffer__") or isinstance(value, memoryview)):
+        try:
+            if hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
+                return np.asarray(value)
+            return np.asarray(np.from_dlpack(value))
+        except Exception as error:
+            raise TypeError(f"{fn}: {name} cannot be read as an array: {error}") from error
+    try:
+        return np.asarray(memoryview(value))
+    except TypeError:
+        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}") from None
+
+
+cpdef object float_array(str fn, str name, value, dtype=None):
+    """Return `value` as a float32 or float64 ndarray; `dtype`, where given, is the type it has to have."""
+    value = array(fn, name, value)
+    found = value.dtype
+    if found is not _float32 and found is not _float64 and found not in FLOATS:
+        raise TypeError(f"{fn}: {name} must be float32 or float64, got {found}")
+    if dtype is not None and found is not dtype and found != dtype:
+        raise TypeError(f"{fn}: {name} must have the dtype of the other arrays, {dtype}, got {found}")
+    return value
+
+
+def input_and_weight(str fn, x, weight):
+    """Return both as float32 or float64 ndarrays of one dtype."""
+    x = float_array(fn, "x", x)
+    weight = float_array(fn, "weight", weight)
+    check_input_dtype(fn, x, "weight", weight)
+    return x, weight
+
+
+cpdef object check_input_dtype(str fn, x, str name, parameter):
+    """Raise where x is not of the parameter's float dtype: the weights of a network stay, what it is fed can change."""
+    found = x.dtype
+    dtype = getattr(parameter, "dtype", found)
+    if dtype is not found and dtype != found and dtype in FLOATS:
+        raise TypeError(
+            f"{fn}: x must have the dtype of {name}, {dtype}, got {found}; x.astype(np.{dtype}) converts")
+
+
+cpdef object check_shape(str fn, str name, value, expected):
+    """Raise unless `value` has the shape `expected`."""
+    if value.shape != tuple(expected):
+        raise ValueError(f"{fn}: {name} must have shape {tuple(expected)}, got {value.shape}")
+
+
+def vector(str fn, str name, value, dtype, Py_ssize_t count):
+    """Return an optional array of `count` values of `dtype`, contiguous."""
+    if value is None:
+        return None
+    value = float_array(fn, name, value, dtype)
+    check_shape(fn, name, value, (count,))
+    return value if value.flags.c_contiguous else value.copy()
+
+
+# ---- results
+
+cpdef tuple output(str fn, out, tuple expected, dtype, inputs=(), str name="out"):
+    """Return (array to write, array to copy it to afterwards or None).
+
+    `out=None` gives recycled memory. An `out` that shares memory with an input is written through a copy, so the result
+    is as if the inputs had been copied first: call `finish` with both when the kernel is done.
+    """
+    if out is None:
+        try:
+            return empty(expected, dtype), None
+        except MemoryError:
+            pass
+        if math.prod(expected) * dtype.itemsize > LIMIT:
+            raise ValueError(f"{fn}: an output of shape {expected} is too large")
+        raise MemoryError(f"{fn}: no memory for an output of shape {expected} and type {dtype}")
+    if type(out) is not _ndarray:
+        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(out).__name__}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise ValueError(f"{fn}: {name} must have dtype {dtype}, got {out.dtype}")
+    if out.shape != expected:
+        raise ValueError(f"{fn}: {name} must have shape {expected}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError(f"{fn}: {name} is read-only")
+    if any([np.may_share_memory(out, x) for x in inputs]) or not out.flags.aligned or 0 in out.strides:
+        return empty(expected, dtype), out
+    return out, None
+
+
+def finish(written, target):
+    """Copy the result to where the caller wants it, if that is elsewhere."""
+    if target is None:
+        return written
+    np.copyto(target, written)
+    return target
+
+
+# ---- what shapes and hyperparameters decide
+
+# Whether equal values mean the same argument: 1, True and 1.0 are equal, and only 1 is an int.
+cdef bint _plain(value):
+    cdef object part
+    if type(value) is tuple:
+        for part in <tuple> value:
+            if not _plain(part):
+                return False
+        return True
+    return type(value) is int or type(value) is str
+
+
+cdef class remembered:
+    """Keep the results of a check of shapes and hyperparameters: a call with known ones costs a look-up.
+
+    Only what a plain int, string, bool, None or tuple of ints and strings decides is kept, and errors are not.
+    """
+    cdef object check
+    cdef dict memory
+
+    def __init__(self, check):
+        self.check = check
+        self.memory = {}
+
+    def __call__(self, *args):
+        cdef Py_ssize_t i, bools = 0
+        cdef object key = args
+        for i in range(len(args)):
+            if type(args[i]) is bool:
+                bools |= <Py_ssize_t> 1 << i
+            elif args[i] is not None and not _plain(args[i]):
+                return self.check(*args)
+        if bools:
+            key = args, bools
+        found = self.memory.get(key)
+        if found is None:
+            found = self.check(*args)
+            if len(self.memory) >= 1024:
+                self.memory.clear()
+            self.memory[key] = found
+        return found

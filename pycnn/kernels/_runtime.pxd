@@ -269,3 +269,6 @@ cdef Py_ssize_t algorithm() noexcept nogil
 
 # How direct sums are computed: -1 by the rule, 0 with packed panels, 1 on planes.
 cdef Py_ssize_t plane_choice() noexcept nogil
+
+# An uninitialised C-contiguous array in recycled memory. dtype: an np.dtype.
+cpdef object empty(tuple shape, dtype)

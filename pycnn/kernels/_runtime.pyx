@@ -189,12 +189,15 @@ cdef object _empty = np.empty
 cdef object _ndarray = np.ndarray
 
 
-def empty(tuple shape, dtype):
+cpdef object empty(tuple shape, dtype):
     """An uninitialised C-contiguous array in recycled memory. dtype: an np.dtype."""
-    cdef Py_ssize_t size = dtype.itemsize
-    cdef object n = math.prod(shape) * size
-    if n < SMALL:
+    cdef double size = dtype.itemsize
+    cdef object extent, n
+    for extent in shape:
+        size *= extent
+    if size < SMALL:
         return _empty(shape, dtype)
+    n = math.prod(shape) * dtype.itemsize
     if n > (<size_t> -1) // 4:
         raise MemoryError(f"pycnn: no memory for an array of shape {shape} and type {dtype}")
     return _ndarray(shape, dtype, Block(n))
