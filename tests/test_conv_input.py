@@ -258,6 +258,18 @@ def guarded(shape, dtype, at_end):
     return np.frombuffer(memory, dtype, int(np.prod(shape)), start).reshape(shape)
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("stride", (1, 1)), ("padding", (1, 1)), ("padding", ((1, 1), (1, 1))), ("dilation", (1, 1)), ("groups", 1)],
+)
+@pytest.mark.parametrize("wrong", [True, 1.0, np.True_, (1, True), (1, 1.0), ((1, True), (1, 1))], ids=repr)
+def test_what_equals_a_known_hyperparameter_is_still_refused(name, known, wrong):
+    conv(**{name: 1})  # the results for these are kept, and True == 1 == 1.0
+    conv(**{name: known})
+    with pytest.raises(TypeError, match=f"conv2d: {name} must be an int"):
+        conv(**{name: wrong})
+
+
 @pytest.mark.skipif(not hasattr(mmap, "PROT_READ"), reason="needs mprotect")
 @pytest.mark.parametrize("at_end", [False, True])
 @pytest.mark.parametrize("isa", _runtime.available_isas())
