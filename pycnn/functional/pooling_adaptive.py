@@ -8,15 +8,12 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import INT64, check_places, number_array, volume
+from pycnn.functional.pooling_geometry import INT64, check_places, number_array
 from pycnn.kernels import _runtime
 from pycnn.kernels import pooling_adaptive as _kernels
 from pycnn.kernels import pooling_places as _places
 from pycnn.kernels import pooling_plain as _plain
 
-_FORWARD = {_args.FLOATS[0]: _kernels.mean_forward["float"], _args.FLOATS[1]: _kernels.mean_forward["double"]}
-_BACKWARD = {_args.FLOATS[0]: _kernels.mean_backward["float"], _args.FLOATS[1]: _kernels.mean_backward["double"]}
-_ADD = {_args.FLOATS[0]: _places.scatter_add["float"], _args.FLOATS[1]: _places.scatter_add["double"]}
 #: A kernel of 1, the stride 0 that stands for bins, dilation 1, no padding: D, H and W each.
 _BINS = (1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0)
 
@@ -78,7 +75,7 @@ def adaptive_avg_pool2d(
     bins = _bins(fn, output_size, shape[2:])
     y, target = _args.output(fn, out, _args.in_format(shape[:2] + bins, order), x.dtype, (x,))
     if y.size:
-        _FORWARD[x.dtype](volume(x, order), volume(y, order), 0)
+        _kernels.mean_forward(x, y, order, 0)
     return _args.finish(y, target)
 
 
@@ -130,7 +127,7 @@ def adaptive_avg_pool2d_backward(
     _args.check_shape(fn, "grad_output", dy, _args.in_format(shape[:2] + bins, order))
     dx, target = _args.output(fn, out, given, dy.dtype, (dy,))
     if dx.size:
-        _BACKWARD[dy.dtype](volume(dy, order), volume(dx, order), 0)
+        _kernels.mean_backward(dy, dx, order, 0)
     return _args.finish(dx, target)
 
 
@@ -189,8 +186,7 @@ def adaptive_max_pool2d(
     y, target = _args.output(fn, out, y_shape, x.dtype, (x,))
     indices = _runtime.empty(y_shape, INT64) if wanted else None
     if y.size:
-        places = None if indices is None else volume(indices, order)
-        _plain.max_forward(volume(x, order), volume(y, order), None, places, _BINS)
+        _plain.max_forward(x, y, None, indices, order, _BINS)
     y = _args.finish(y, target)
     return y if indices is None else (y, indices)
 
@@ -248,9 +244,9 @@ def adaptive_max_pool2d_backward(
     if places.dtype != INT64:
         raise TypeError(f"{fn}: indices must be int64, got {places.dtype}")
     _args.check_shape(fn, "indices", places, y_shape)
-    if places.size and not _places.places_inside(volume(places, order), shape[2] * shape[3]):
+    if places.size and not _places.places_inside(places, order, shape[2] * shape[3]):
         check_places(fn, places, shape[2] * shape[3])
     dx, target = _args.output(fn, out, given, dy.dtype, (dy, places))
     if dx.size:
-        _ADD[dy.dtype](volume(dy, order), volume(places, order), volume(dx, order))
+        _places.scatter_add(dy, places, dx, order)
     return _args.finish(dx, target)

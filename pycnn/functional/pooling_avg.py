@@ -8,18 +8,10 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import in_planes, volume, windows
+from pycnn.functional.pooling_geometry import windows
 from pycnn.kernels import pooling_adaptive as _bins
 from pycnn.kernels import pooling_backward as _backward
 from pycnn.kernels import pooling_forward as _forward
-from pycnn.kernels import pooling_planes as _planes
-
-_FORWARD = {_args.FLOATS[0]: _forward.mean_forward["float"], _args.FLOATS[1]: _forward.mean_forward["double"]}
-_WHOLE = {_args.FLOATS[0]: _bins.mean_forward["float"], _args.FLOATS[1]: _bins.mean_forward["double"]}
-_WHOLE_BACKWARD = {_args.FLOATS[0]: _bins.mean_backward["float"], _args.FLOATS[1]: _bins.mean_backward["double"]}
-_BACKWARD = {_args.FLOATS[0]: _backward.mean_backward["float"], _args.FLOATS[1]: _backward.mean_backward["double"]}
-_PLANES = {_args.FLOATS[0]: _planes.mean_forward["float"], _args.FLOATS[1]: _planes.mean_forward["double"]}
-_PLANES_BACKWARD = {_args.FLOATS[0]: _planes.mean_backward["float"], _args.FLOATS[1]: _planes.mean_backward["double"]}
 
 
 def _divisor(fn: str, value: Any) -> int:
@@ -55,11 +47,9 @@ def _avg_pool(
     divisor = _divisor(fn, divisor_override)
     y, target = _args.output(fn, out, _args.in_format(shape[:2] + found.out, order), x.dtype, (x,))
     if y.size and found.whole:
-        _WHOLE[x.dtype](volume(x, order), volume(y, order), divisor)
+        _bins.mean_forward(x, y, order, divisor)
     elif y.size:
-        done = found.square and in_planes(order, x, y) and _PLANES[x.dtype](x, y, found.numbers, padded, divisor)
-        if not done:
-            _FORWARD[x.dtype](volume(x, order), volume(y, order), found.numbers, padded, divisor)
+        _forward.mean_forward(x, y, order, found.numbers, padded, divisor)
     return _args.finish(y, target)
 
 
@@ -88,11 +78,9 @@ def _avg_pool_backward(
     _args.check_shape(fn, "grad_output", dy, _args.in_format(shape[:2] + found.out, order))
     dx, target = _args.output(fn, out, given, dy.dtype, (dy,))
     if dx.size and found.whole:
-        _WHOLE_BACKWARD[dy.dtype](volume(dy, order), volume(dx, order), divisor)
+        _bins.mean_backward(dy, dx, order, divisor)
     elif dx.size:
-        one_by_one = found.square and in_planes(order, dy, dx)
-        if not (one_by_one and _PLANES_BACKWARD[dy.dtype](dy, dx, found.numbers, padded, divisor)):
-            _BACKWARD[dy.dtype](volume(dy, order), volume(dx, order), found.numbers, padded, divisor)
+        _backward.mean_backward(dy, dx, order, found.numbers, padded, divisor)
     return _args.finish(dx, target)
 
 

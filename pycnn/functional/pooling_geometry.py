@@ -1,7 +1,6 @@
-"""Where the windows of a pooling lie: checked numbers, output sizes, and views that the kernels take."""
+"""Where the windows of a pooling lie: checked numbers and output sizes; checks of indices."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +9,6 @@ from pycnn.functional import _args
 from pycnn.functional._args import Array
 from pycnn.kernels import pooling_places as _places
 
-NATURAL = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2, 3, 4)}
-_TO_VOLUME: dict[int, Any] = {
-    3: (slice(None), slice(None), None, None, slice(None)),
-    4: (slice(None), slice(None), None, slice(None), slice(None)),
-}
 BYTE, INT64 = np.dtype(np.uint8), np.dtype(np.int64)
 MAX_CODES = 255  # the last byte stands for no place at all
 _INTEGERS = tuple(np.dtype(code) for code in "bBhHiIlLqQ")
@@ -28,28 +22,11 @@ class Windows(NamedTuple):
     taps: int
     #: one window that is the whole image, of at most two axes
     whole: bool
-    #: windows that kernels/pooling_planes.pyx may have a loop for
-    square: bool
     #: kernel, stride, dilation, pad before, pad after, each for D, H and W
     numbers: tuple[int, ...]
 
 
-def volume(x: Array, order: tuple[int, ...]) -> Array:
-    """View `x`, whose axes (N, C, *spatial) are `order`, as (N, C, D, H, W)."""
-    ndim = x.ndim
-    if order != NATURAL[ndim - 2]:
-        x = x.transpose(order)
-    if ndim == 5:
-        return x
-    view: Array = x[_TO_VOLUME[ndim]]
-    return view
-
-
-def in_planes(order: tuple[int, ...], *arrays: Array) -> bool:
-    """Tell whether images lie plane after plane, as kernels/pooling_planes.pyx wants them."""
-    return order == NATURAL[2] and all([x.flags.c_contiguous for x in arrays])
-
-
+@_args.remembered
 def windows(
     fn: str,
     sizes: tuple[int, ...],
@@ -62,36 +39,11 @@ def windows(
 ) -> Windows:
     """Return the windows of a pooling over `sizes`; `needs_cell`: each must contain a cell of the input."""
     dims = len(sizes)
-    if type(kernel_size) is not int:
-        kernel_size = _args.per_axis(fn, "kernel_size", kernel_size, dims)
-    if stride is not None and type(stride) is not int:
-        stride = _args.per_axis(fn, "stride", stride, dims)
-    if type(dilation) is not int:
-        dilation = _args.per_axis(fn, "dilation", dilation, dims)
-    if type(padding) is not int and type(padding) is not str:
-        # Named paddings alone look at the other numbers.
-        padding = _args.pads(fn, padding, sizes, (1,) * dims, (1,) * dims, (1,) * dims)
-    if ceil_mode is not False:
-        ceil_mode = _args.flag(fn, "ceil_mode", ceil_mode)
-    return _windows(fn, sizes, kernel_size, stride, padding, dilation, ceil_mode, needs_cell)
-
-
-@lru_cache(maxsize=1024)
-def _windows(
-    fn: str,
-    sizes: tuple[int, ...],
-    kernel_size: int | tuple[int, ...],
-    stride: int | tuple[int, ...] | None,
-    padding: int | str | tuple[tuple[int, int], ...],
-    dilation: int | tuple[int, ...],
-    ceil_mode: bool,
-    needs_cell: bool,
-) -> Windows:
-    dims = len(sizes)
     kernel = _args.per_axis(fn, "kernel_size", kernel_size, dims)
     steps = kernel if stride is None else _args.per_axis(fn, "stride", stride, dims)
     spread = _args.per_axis(fn, "dilation", dilation, dims)
     pads = _args.pads(fn, padding, sizes, kernel, steps, spread)
+    ceil_mode = _args.flag(fn, "ceil_mode", ceil_mode)
     for (before, after), k, d in zip(pads, kernel, spread):
         span = d * (k - 1) + 1
         if max(before, after) >= span:
@@ -114,8 +66,7 @@ def _windows(
     first, last = tuple(p[0] for p in pads), tuple(p[1] for p in pads)
     numbers = ones + kernel + ones + steps + ones + spread + zeros + first + zeros + last
     whole = dims < 3 and kernel == tuple(sizes) and spread == (1,) * dims and not any(first + last)
-    square = kernel in ((2, 2), (3, 3))
-    return Windows(kernel, out, taps, whole, square, numbers)
+    return Windows(kernel, out, taps, whole, numbers)
 
 
 def _within(kernel: int, dilation: int, padded: int) -> tuple[int, int]:
@@ -169,17 +120,16 @@ def checked_indices(
     _args.check_shape(fn, "indices", found_at, shape)
     if not found_at.size:
         return found_at
-    view = volume(found_at, order)
     if found_at.dtype == BYTE and found is not None:
         if found.taps > MAX_CODES:
             raise ValueError(f"{fn}: compact indices need a kernel of at most {MAX_CODES} cells, got {found.taps}")
-        if not _places.codes_inside(view, found.numbers, (1,) * (3 - len(sizes)) + sizes):
+        if not _places.codes_inside(found_at, order, found.numbers, (1,) * (3 - len(sizes)) + sizes):
             check_codes(fn, found_at, order, sizes, found)
         return found_at
     cells = 1
     for size in sizes:
         cells *= size
-    if not _places.places_inside(view, cells):
+    if not _places.places_inside(found_at, order, cells):
         check_places(fn, found_at, cells)
     return found_at
 

@@ -4,11 +4,8 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import volume, windows
+from pycnn.functional.pooling_geometry import windows
 from pycnn.kernels import pooling_lp as _kernels
-
-_FORWARD = {_args.FLOATS[0]: _kernels.forward["float"], _args.FLOATS[1]: _kernels.forward["double"]}
-_BACKWARD = {_args.FLOATS[0]: _kernels.backward["float"], _args.FLOATS[1]: _kernels.backward["double"]}
 
 
 def _power(fn: str, value: Any) -> float:
@@ -74,7 +71,7 @@ def lp_pool2d(
     found = windows(fn, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     y, target = _args.output(fn, out, _args.in_format(shape[:2] + found.out, order), x.dtype, (x,))
     if y.size:
-        _FORWARD[x.dtype](volume(x, order), volume(y, order), found.numbers, p)
+        _kernels.forward(x, y, order, found.numbers, p)
     return _args.finish(y, target)
 
 
@@ -136,5 +133,5 @@ def lp_pool2d_backward(
     _args.check_shape(fn, "grad_output", dy, _args.in_format(shape[:2] + found.out, order))
     dx, target = _args.output(fn, out, x.shape, x.dtype, (dy, x))
     if dx.size:
-        _BACKWARD[x.dtype](volume(dy, order), volume(x, order), volume(dx, order), found.numbers, p)
+        _kernels.backward(dy, x, dx, order, found.numbers, p)
     return _args.finish(dx, target)

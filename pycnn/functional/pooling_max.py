@@ -6,15 +6,12 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import BYTE, INT64, MAX_CODES, Windows, in_planes, number_array, volume, windows
+from pycnn.functional.pooling_geometry import BYTE, INT64, MAX_CODES, number_array, windows
 from pycnn.kernels import _runtime
 from pycnn.kernels import pooling_forward as _rows
 from pycnn.kernels import pooling_plain as _plain
-from pycnn.kernels import pooling_planes as _planes
 
 TIES = ("first", "split", "all")
-_ROWS = {_args.FLOATS[0]: _rows.max_forward["float"], _args.FLOATS[1]: _rows.max_forward["double"]}
-_PLANES = {_args.FLOATS[0]: _planes.max_forward["float"], _args.FLOATS[1]: _planes.max_forward["double"]}
 
 
 def _check_indices_kind(fn: str, value: Any, taps: int) -> bool | str:
@@ -25,20 +22,6 @@ def _check_indices_kind(fn: str, value: Any, taps: int) -> bool | str:
     if taps > MAX_CODES:
         raise ValueError(f"{fn}: compact indices need a kernel of at most {MAX_CODES} cells, got {taps}")
     return value
-
-
-def _fill(
-    x: Array, y: Array, codes: Array | None, places: Array | None, order: tuple[int, ...], found: Windows
-) -> None:
-    """Call the kernel that suits windows, layout and type best."""
-    square = found.square and places is None and x.dtype in _PLANES and in_planes(order, x, y)
-    if square and _PLANES[x.dtype](x, y, codes, found.numbers):
-        return
-    rows = _ROWS.get(x.dtype) if (codes is None and places is None) or found.taps <= MAX_CODES else None
-    kernel = _plain.max_forward if rows is None else rows
-    codes = None if codes is None else volume(codes, order)
-    places = None if places is None else volume(places, order)
-    kernel(volume(x, order), volume(y, order), codes, places, found.numbers)
 
 
 def _max_pool(
@@ -72,7 +55,9 @@ def _max_pool(
     elif return_indices:
         places = _runtime.empty(y_shape, INT64)
     if y.size:
-        _fill(x, y, codes, places, order, found)
+        by_rows = x.dtype in _args.FLOATS and (return_indices is False or found.taps <= MAX_CODES)
+        kernel = _rows.max_forward if by_rows else _plain.max_forward
+        kernel(x, y, codes, places, order, found.numbers)
     y = _args.finish(y, target)
     indices = places if codes is None else codes
     return y if indices is None else (y, indices)

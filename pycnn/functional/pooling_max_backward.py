@@ -5,29 +5,11 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import BYTE, Windows, checked_indices, in_planes, volume, windows
+from pycnn.functional.pooling_geometry import BYTE, checked_indices, windows
 from pycnn.functional.pooling_max import TIES
 from pycnn.kernels import pooling_backward as _rows
 from pycnn.kernels import pooling_places as _places
 from pycnn.kernels import pooling_plain as _plain
-from pycnn.kernels import pooling_planes as _planes
-
-_ROWS = {_args.FLOATS[0]: _rows.max_backward["float"], _args.FLOATS[1]: _rows.max_backward["double"]}
-_PLANES = {_args.FLOATS[0]: _planes.max_backward["float"], _args.FLOATS[1]: _planes.max_backward["double"]}
-_ADD = {_args.FLOATS[0]: _places.scatter_add["float"], _args.FLOATS[1]: _places.scatter_add["double"]}
-
-
-def _fill(dy: Array, indices: Array, dx: Array, order: tuple[int, ...], found: Windows) -> None:
-    """Call the kernel that suits indices, windows and layout best."""
-    compact = indices.dtype == BYTE
-    square = compact and found.square and in_planes(order, dy, indices, dx)
-    if square and _PLANES[dy.dtype](dy, indices, dx, found.numbers):
-        return
-    views = volume(dy, order), volume(indices, order), volume(dx, order)
-    if compact:
-        _ROWS[dy.dtype](*views, found.numbers)
-    else:
-        _ADD[dy.dtype](*views)
 
 
 def _max_pool_backward(
@@ -61,12 +43,14 @@ def _max_pool_backward(
         _args.check_shape(fn, "x", x, given)
         dx, target = _args.output(fn, out, given, dy.dtype, (dy, x))
         if dx.size:
-            _plain.ties_backward(volume(dy, order), volume(x, order), volume(dx, order), found.numbers, ties == "split")
+            _plain.ties_backward(dy, x, dx, order, found.numbers, ties == "split")
         return _args.finish(dx, target)
     indices = checked_indices(fn, indices, y_shape, order, shape[2:], found)
     dx, target = _args.output(fn, out, given, dy.dtype, (dy, indices))
-    if dx.size:
-        _fill(dy, indices, dx, order, found)
+    if dx.size and indices.dtype == BYTE:
+        _rows.max_backward(dy, indices, dx, order, found.numbers)
+    elif dx.size:
+        _places.scatter_add(dy, indices, dx, order)
     return _args.finish(dx, target)
 
 

@@ -4,12 +4,9 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import BYTE, INT64, checked_indices, volume, windows
+from pycnn.functional.pooling_geometry import BYTE, INT64, checked_indices, windows
 from pycnn.kernels import _runtime
 from pycnn.kernels import pooling_places as _places
-
-#: Moving values needs their width only.
-_WORDS = {_args.FLOATS[0]: "uint32", _args.FLOATS[1]: "uint64"}
 
 
 def _unpooled(
@@ -52,7 +49,7 @@ def _places_in(
         return places
     converted = _runtime.empty(shape, INT64)
     if places.size:
-        _places.places_of(volume(places, order), volume(converted, order), found.numbers, (1, *sizes))
+        _places.places_of(places, converted, order, found.numbers, (1, *sizes))
     return converted
 
 
@@ -116,8 +113,7 @@ def max_unpool2d(
     places = _places_in(fn, indices, x.shape, order, sizes, (kernel_size, stride, padding))
     y, target = _args.output(fn, out, _args.in_format(shape[:2] + sizes, order), x.dtype, (x, places))
     if y.size:
-        word = _WORDS[x.dtype]
-        _places.scatter(volume(x, order).view(word), volume(places, order), volume(y, order).view(word))
+        _places.scatter(x, places, y, order)
     return _args.finish(y, target)
 
 
@@ -175,6 +171,5 @@ def max_unpool2d_backward(
     places = _places_in(fn, indices, given, order, sizes, (kernel_size, stride, padding))
     dx, target = _args.output(fn, out, given, dy.dtype, (dy, places))
     if dx.size:
-        word = _WORDS[dy.dtype]
-        _places.gather(volume(dy, order).view(word), volume(places, order), volume(dx, order).view(word))
+        _places.gather(dy, places, dx, order)
     return _args.finish(dx, target)

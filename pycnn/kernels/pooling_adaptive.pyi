@@ -1,10 +1,9 @@
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 _Array = np.ndarray[Any, Any]
+_Ints = tuple[int, ...]
 
-# By the name of the C type: "float" or "double".
-mean_forward: Mapping[str, Callable[[_Array, _Array, float], None]]
-mean_backward: Mapping[str, Callable[[_Array, _Array, float], None]]
+def mean_forward(x: _Array, y: _Array, order: _Ints, divisor: float) -> None: ...
+def mean_backward(dy: _Array, dx: _Array, order: _Ints, divisor: float) -> None: ...

@@ -8,6 +8,7 @@
 
 from cython cimport floating
 
+from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, round_up
 from pycnn.kernels._runtime cimport allocate, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
@@ -241,25 +242,31 @@ cdef object _run(floating* tag, Job* job):
     return None
 
 
-def mean_forward(const floating[:, :, :, :, :] x,   # IN  (N, C, 1, H, W)
-                 floating[:, :, :, :, :] y,         # OUT (N, C, 1, OH, OW)
-                 double divisor):                   # of every bin; 0: its number of cells
+cdef object _call(few, cells, tuple order, double divisor, bint backward):
+    cdef Job job
+    cdef View fv, cv
+    read_volume(&fv, few, order)
+    read_volume(&cv, cells, order)
+    job.outer, job.inner, job.h, job.w = cv.shape[0], cv.shape[1], cv.shape[3], cv.shape[4]
+    job.oh, job.ow, job.divisor, job.backward = fv.shape[3], fv.shape[4], divisor, backward
+    job.cells, job.few, job.cs, job.fs = cv.data, fv.data, steps_of(&cv), steps_of(&fv)
+    if cv.size == sizeof(float):
+        _run(<float*> NULL, &job)
+    else:
+        _run(<double*> NULL, &job)
+
+
+def mean_forward(x,                # IN  (N, C, H, W) or (N, C, L), its axes `order`
+                 y,                # OUT (N, C, OH, OW) or (N, C, OL), its axes `order`
+                 tuple order,
+                 double divisor):  # of every bin; 0: its number of cells
     """Mean over each bin; a divisor only where one bin is the whole image."""
-    cdef Job job
-    job.outer, job.inner, job.h, job.w = x.shape[0], x.shape[1], x.shape[3], x.shape[4]
-    job.oh, job.ow, job.divisor, job.backward = y.shape[3], y.shape[4], divisor, False
-    job.cells, job.few = <void*> &x[0, 0, 0, 0, 0], &y[0, 0, 0, 0, 0]
-    job.cs, job.fs = steps_of(x.strides, sizeof(floating)), steps_of(y.strides, sizeof(floating))
-    _run(<floating*> NULL, &job)
+    _call(y, x, order, divisor, False)
 
 
-def mean_backward(const floating[:, :, :, :, :] dy,     # IN  (N, C, 1, OH, OW)
-                  floating[:, :, :, :, :] dx,           # OUT (N, C, 1, H, W)
-                  double divisor):                      # as mean_forward
+def mean_backward(dy,               # IN  (N, C, OH, OW) or (N, C, OL), its axes `order`
+                  dx,               # OUT (N, C, H, W) or (N, C, L), its axes `order`
+                  tuple order,
+                  double divisor):  # as mean_forward
     """Each dy is spread evenly over its bin."""
-    cdef Job job
-    job.outer, job.inner, job.h, job.w = dx.shape[0], dx.shape[1], dx.shape[3], dx.shape[4]
-    job.oh, job.ow, job.divisor, job.backward = dy.shape[3], dy.shape[4], divisor, True
-    job.cells, job.few = &dx[0, 0, 0, 0, 0], <void*> &dy[0, 0, 0, 0, 0]
-    job.cs, job.fs = steps_of(dx.strides, sizeof(floating)), steps_of(dy.strides, sizeof(floating))
-    _run(<floating*> NULL, &job)
+    _call(dy, dx, order, divisor, True)

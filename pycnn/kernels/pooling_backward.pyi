@@ -1,10 +1,9 @@
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 _Array = np.ndarray[Any, Any]
+_Ints = tuple[int, ...]
 
-# By the name of the C type: "float" or "double".
-max_backward: Mapping[str, Callable[[_Array, _Array, _Array, tuple[int, ...]], None]]
-mean_backward: Mapping[str, Callable[[_Array, _Array, tuple[int, ...], bool, float], None]]
+def max_backward(dy: _Array, codes: _Array, dx: _Array, order: _Ints, numbers: _Ints) -> None: ...
+def mean_backward(dy: _Array, dx: _Array, order: _Ints, numbers: _Ints, padded: bool, divisor: float) -> None: ...

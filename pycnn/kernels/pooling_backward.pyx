@@ -13,12 +13,14 @@
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
+from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, floor_div, round_up
 from pycnn.kernels._runtime cimport allocate, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
     active_rows, all_counted, axis_of, byte, cells_alike, mean_rows, merge, select_rows, share_rows, split, steps_of,
     sum_rows, swap_channels, taps_counted, windows_over,
 )
+from pycnn.kernels.pooling_planes cimport max_planes_backward, mean_planes_backward
 
 cdef enum:
     CELLS_PER_CHUNK = 32768   # of dx: about 10 us of work
@@ -387,59 +389,68 @@ cdef bint _prepare(floating* tag, Job* job) noexcept nogil:
     return True
 
 
-cdef object _run(floating* tag, Job* job):
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef bint ready
-    if job.outer * job.inner == 0:
-        return None
-    with nogil:
-        job.failed = 0
-        job.rows = active_rows()
-        _choose_lanes(job)
-        if job.lanes:
-            _plan_lanes(job)
-        else:
-            _plan_planar(job, sizeof(floating))
-        ready = _prepare(tag, job)
-        if ready:
-            parallel_for(_chunk_f32 if floating is float else _chunk_f64, job, ceil_div(job.tiles, job.per_chunk))
-        release(job.counts)
-    if job.failed or not ready:
-        raise MemoryError("pycnn: no memory for the workspace of a pooling")
-    return None
+    job.failed = 0
+    job.rows = active_rows()
+    _choose_lanes(job)
+    if job.lanes:
+        _plan_lanes(job)
+    else:
+        _plan_planar(job, sizeof(floating))
+    ready = _prepare(tag, job)
+    if ready:
+        parallel_for(_chunk_f32 if floating is float else _chunk_f64, job, ceil_div(job.tiles, job.per_chunk))
+    release(job.counts)
+    return ready and not job.failed
 
 
-def max_backward(const floating[:, :, :, :, :] dy,      # IN  (N, C, OD, OH, OW)
-                 const byte[:, :, :, :, :] codes,       # IN  dy's shape: place within the window, row-major
-                 floating[:, :, :, :, :] dx,            # OUT (N, C, D, H, W)
-                 tuple numbers):                        # kernel, stride, dilation, pad before, pad after: D, H, W each
+cdef int _begin(Job* job, View* dyv, View* dxv, dy, dx, tuple order, tuple numbers) except -1:
+    read_volume(dyv, dy, order)
+    read_volume(dxv, dx, order)
+    job.d, job.h, job.w = axis_of(numbers, 0, dxv, dyv), axis_of(numbers, 1, dxv, dyv), axis_of(numbers, 2, dxv, dyv)
+    job.outer, job.inner = dxv.shape[0], dxv.shape[1]
+    job.dy, job.dx, job.gs, job.xs = dyv.data, dxv.data, steps_of(dyv), steps_of(dxv)
+    job.codes, job.cs = NULL, job.gs
+    job.padded, job.divisor = False, 0
+    return 0
+
+
+def max_backward(dy,              # IN  (N, C, *windows), its axes `order`
+                 codes,           # IN  dy's shape: place within the window, row-major
+                 dx,              # OUT (N, C, *spatial), its axes `order`
+                 tuple order,
+                 tuple numbers):  # kernel, stride, dilation, pad before, pad after: D, H, W each
     """Each dy goes to the cell that its code names; at most 255 taps."""
     cdef Job job
-    job.d = axis_of(numbers, 0, dx.shape[2], dy.shape[2])
-    job.h = axis_of(numbers, 1, dx.shape[3], dy.shape[3])
-    job.w = axis_of(numbers, 2, dx.shape[4], dy.shape[4])
-    job.outer, job.inner = dx.shape[0], dx.shape[1]
-    job.dy, job.codes, job.dx = &dy[0, 0, 0, 0, 0], &codes[0, 0, 0, 0, 0], &dx[0, 0, 0, 0, 0]
-    job.gs = steps_of(dy.strides, sizeof(floating))
-    job.cs = steps_of(codes.strides, 1)
-    job.xs = steps_of(dx.strides, sizeof(floating))
-    job.padded, job.divisor = False, 0
-    _run(<floating*> NULL, &job)
+    cdef View dyv, cv, dxv
+    cdef bint done
+    _begin(&job, &dyv, &dxv, dy, dx, order, numbers)
+    read_volume(&cv, codes, order)
+    job.codes, job.cs = <byte*> cv.data, steps_of(&cv)
+    with nogil:
+        done = max_planes_backward(&dyv, &cv, &dxv, &job.d, &job.h, &job.w)
+        if not done:
+            done = _run(<float*> NULL, &job) if dxv.size == sizeof(float) else _run(<double*> NULL, &job)
+    if not done:
+        raise MemoryError("pycnn: no memory for the workspace of a pooling")
 
 
-def mean_backward(const floating[:, :, :, :, :] dy,     # IN  (N, C, OD, OH, OW)
-                  floating[:, :, :, :, :] dx,           # OUT (N, C, D, H, W)
-                  tuple numbers,                        # as max_backward
-                  bint padded,                          # the mean counted the declared padding
-                  double divisor):                      # of every window; 0: what is counted
+def mean_backward(dy,               # IN  (N, C, *windows), its axes `order`
+                  dx,               # OUT (N, C, *spatial), its axes `order`
+                  tuple order,
+                  tuple numbers,    # as max_backward
+                  bint padded,      # the mean counted the declared padding
+                  double divisor):  # of every window; 0: what is counted
     """Each dy is spread evenly over its window."""
     cdef Job job
-    job.d = axis_of(numbers, 0, dx.shape[2], dy.shape[2])
-    job.h = axis_of(numbers, 1, dx.shape[3], dy.shape[3])
-    job.w = axis_of(numbers, 2, dx.shape[4], dy.shape[4])
-    job.outer, job.inner = dx.shape[0], dx.shape[1]
-    job.dy, job.codes, job.dx = &dy[0, 0, 0, 0, 0], NULL, &dx[0, 0, 0, 0, 0]
-    job.gs = steps_of(dy.strides, sizeof(floating))
-    job.cs = job.gs
-    job.xs = steps_of(dx.strides, sizeof(floating))
+    cdef View dyv, dxv
+    cdef int done
+    _begin(&job, &dyv, &dxv, dy, dx, order, numbers)
     job.padded, job.divisor = padded, divisor
-    _run(<floating*> NULL, &job)
+    with nogil:
+        done = mean_planes_backward(&dyv, &dxv, &job.d, &job.h, &job.w, padded, divisor)
+        if done < 0:
+            done = _run(<float*> NULL, &job) if dxv.size == sizeof(float) else _run(<double*> NULL, &job)
+    if not done:
+        raise MemoryError("pycnn: no memory for the workspace of a pooling")

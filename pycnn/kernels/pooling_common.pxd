@@ -6,6 +6,7 @@
 
 from cython cimport floating
 
+from pycnn.kernels._call cimport View
 from pycnn.kernels._integers cimport ceil_div, floor_div
 from pycnn.kernels._runtime cimport pool_f32, pool_f64, tiles
 
@@ -41,13 +42,9 @@ cdef inline Rows active_rows() noexcept nogil:
     return rows
 
 
-cdef inline Steps steps_of(const Py_ssize_t* strides, Py_ssize_t itemsize) noexcept nogil:
+cdef inline Steps steps_of(const View* v) noexcept nogil:
     cdef Steps s
-    s.n = strides[0] // itemsize
-    s.c = strides[1] // itemsize
-    s.d = strides[2] // itemsize
-    s.h = strides[3] // itemsize
-    s.w = strides[4] // itemsize
+    s.n, s.c, s.d, s.h, s.w = v.steps[0], v.steps[1], v.steps[2], v.steps[3], v.steps[4]
     return s
 
 
@@ -56,10 +53,10 @@ cdef inline void swap_channels(Steps* s) noexcept nogil:
 
 
 # numbers: kernel, stride, dilation, pad before and pad after, each for D, H and W.
-cdef inline Axis axis_of(tuple numbers, int which, Py_ssize_t size, Py_ssize_t windows):
+cdef inline Axis axis_of(tuple numbers, int which, const View* cells, const View* windows):
     cdef Axis a
-    a.size = size
-    a.out = windows
+    a.size = cells.shape[2 + which]
+    a.out = windows.shape[2 + which]
     a.kernel = numbers[which]
     a.stride = numbers[3 + which]
     a.dilation = numbers[6 + which]

@@ -1,10 +1,11 @@
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 _Array = np.ndarray[Any, Any]
+_Ints = tuple[int, ...]
 
-# By the name of the C type: "float" or "double".
-max_forward: Mapping[str, Callable[[_Array, _Array, _Array | None, _Array | None, tuple[int, ...]], None]]
-mean_forward: Mapping[str, Callable[[_Array, _Array, tuple[int, ...], bool, float], None]]
+def max_forward(
+    x: _Array, y: _Array, codes: _Array | None, places: _Array | None, order: _Ints, numbers: _Ints
+) -> None: ...
+def mean_forward(x: _Array, y: _Array, order: _Ints, numbers: _Ints, padded: bool, divisor: float) -> None: ...

@@ -1,10 +1,9 @@
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 _Array = np.ndarray[Any, Any]
+_Ints = tuple[int, ...]
 
-# By the name of the C type: "float" or "double".
-forward: Mapping[str, Callable[[_Array, _Array, tuple[int, ...], float], None]]
-backward: Mapping[str, Callable[[_Array, _Array, _Array, tuple[int, ...], float], None]]
+def forward(x: _Array, y: _Array, order: _Ints, numbers: _Ints, p: float) -> None: ...
+def backward(dy: _Array, x: _Array, dx: _Array, order: _Ints, numbers: _Ints, p: float) -> None: ...

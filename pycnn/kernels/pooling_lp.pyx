@@ -7,6 +7,7 @@
 from cython cimport floating
 from libc.math cimport fabs, pow, sqrt
 
+from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, parallel_for, release
 from pycnn.kernels.pooling_common cimport Axis, Steps, axis_of, end_tap, first_tap, steps_of
@@ -142,32 +143,42 @@ cdef object _run(floating* tag, Job* job):
     return None
 
 
-def forward(const floating[:, :, :, :, :] x,    # IN  (N, C, 1, H, W)
-            floating[:, :, :, :, :] y,          # OUT (N, C, 1, OH, OW)
-            tuple numbers,                      # kernel, stride, dilation, pad before, pad after: D, H, W each
+def forward(x,              # IN  (N, C, H, W), its axes `order`
+            y,              # OUT (N, C, OH, OW), its axes `order`
+            tuple order,
+            tuple numbers,  # kernel, stride, dilation, pad before, pad after: D, H, W each
             double p):
     """p-norm of each window."""
-    cdef Job job
-    job.h = axis_of(numbers, 1, x.shape[3], y.shape[3])
-    job.w = axis_of(numbers, 2, x.shape[4], y.shape[4])
-    job.images, job.channels, job.p = x.shape[0], x.shape[1], p
-    job.x, job.dy, job.y = &x[0, 0, 0, 0, 0], NULL, &y[0, 0, 0, 0, 0]
-    job.xs, job.ys = steps_of(x.strides, sizeof(floating)), steps_of(y.strides, sizeof(floating))
-    job.gs = job.ys
-    _run(<floating*> NULL, &job)
+    cdef View xv, yv
+    read_volume(&xv, x, order)
+    read_volume(&yv, y, order)
+    _call(&xv, NULL, &yv, numbers, p)
 
 
-def backward(const floating[:, :, :, :, :] dy,  # IN  (N, C, 1, OH, OW)
-             const floating[:, :, :, :, :] x,   # IN  (N, C, 1, H, W)
-             floating[:, :, :, :, :] dx,        # OUT x's shape
-             tuple numbers,                     # as forward
+def backward(dy,             # IN  (N, C, OH, OW), its axes `order`
+             x,              # IN  (N, C, H, W), its axes `order`
+             dx,             # OUT x's shape
+             tuple order,
+             tuple numbers,  # as forward
              double p):
     """What each cell contributes to the p-norms, times dy."""
+    cdef View gv, xv, yv
+    read_volume(&gv, dy, order)
+    read_volume(&xv, x, order)
+    read_volume(&yv, dx, order)
+    _call(&xv, &gv, &yv, numbers, p)
+
+
+cdef object _call(const View* x, const View* dy, const View* y, tuple numbers, double p):
     cdef Job job
-    job.h = axis_of(numbers, 1, x.shape[3], dy.shape[3])
-    job.w = axis_of(numbers, 2, x.shape[4], dy.shape[4])
+    cdef const View* windows = y if dy == NULL else dy
+    job.h, job.w = axis_of(numbers, 1, x, windows), axis_of(numbers, 2, x, windows)
     job.images, job.channels, job.p = x.shape[0], x.shape[1], p
-    job.x, job.dy, job.y = &x[0, 0, 0, 0, 0], &dy[0, 0, 0, 0, 0], &dx[0, 0, 0, 0, 0]
-    job.xs, job.ys = steps_of(x.strides, sizeof(floating)), steps_of(dx.strides, sizeof(floating))
-    job.gs = steps_of(dy.strides, sizeof(floating))
-    _run(<floating*> NULL, &job)
+    job.x, job.dy, job.y = x.data, NULL, y.data
+    job.xs, job.ys, job.gs = steps_of(x), steps_of(y), steps_of(windows)
+    if dy != NULL:
+        job.dy = dy.data
+    if x.size == sizeof(float):
+        _run(<float*> NULL, &job)
+    else:
+        _run(<double*> NULL, &job)

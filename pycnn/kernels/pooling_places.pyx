@@ -11,6 +11,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
+from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport parallel_for, tiles
 from pycnn.kernels.pooling_common cimport (
@@ -160,58 +161,36 @@ cdef void _run(Job* job) noexcept nogil:
     parallel_for(_chunk, job, ceil_div(job.images * job.sides, job.per_chunk))
 
 
-cdef void _windows(Job* job, const Py_ssize_t* shape) noexcept nogil:
-    job.images, job.channels = shape[0], shape[1]
-    job.d, job.h, job.w = shape[2], shape[3], shape[4]
+# `few`: (N, C, *windows), `cells`: (N, C, *spatial), `places`: like few, each 0 .. D * H * W - 1; `order`: their axes.
+cdef object _call(few, cells, places, tuple order, bint add, bint write):
+    cdef Job job
+    cdef View fv, cv, pv
+    read_volume(&fv, few, order)
+    read_volume(&cv, cells, order)
+    read_volume(&pv, places, order)
+    job.images, job.channels = fv.shape[0], fv.shape[1]
+    job.d, job.h, job.w = fv.shape[2], fv.shape[3], fv.shape[4]
+    job.depth, job.height, job.width = cv.shape[2], cv.shape[3], cv.shape[4]
+    job.few, job.cells, job.places = fv.data, cv.data, <const place_t*> pv.data
+    job.fs, job.cs, job.ps = steps_of(&fv), steps_of(&cv), steps_of(&pv)
+    job.add, job.write, job.itemsize = add, write, fv.size
+    with nogil:
+        _run(&job)
 
 
-cdef void _volume(Job* job, const Py_ssize_t* shape) noexcept nogil:
-    job.depth, job.height, job.width = shape[2], shape[3], shape[4]
-
-
-def scatter_add(const floating[:, :, :, :, :] dy,       # IN  (N, C, OD, OH, OW)
-                const place_t[:, :, :, :, :] places,    # IN  dy's shape, each 0 .. D * H * W - 1
-                floating[:, :, :, :, :] dx):            # OUT (N, C, D, H, W)
+def scatter_add(dy, places, dx, tuple order):
     """Add each dy where its place says, to zeros."""
-    cdef Job job
-    _windows(&job, dy.shape)
-    _volume(&job, dx.shape)
-    job.few, job.cells, job.places = <void*> &dy[0, 0, 0, 0, 0], &dx[0, 0, 0, 0, 0], &places[0, 0, 0, 0, 0]
-    job.fs, job.cs = steps_of(dy.strides, sizeof(floating)), steps_of(dx.strides, sizeof(floating))
-    job.ps = steps_of(places.strides, sizeof(place_t))
-    job.add, job.write, job.itemsize = True, True, sizeof(floating)
-    with nogil:
-        _run(&job)
+    _call(dy, dx, places, order, True, True)
 
 
-def scatter(const word[:, :, :, :, :] x,                # IN  (N, C, OD, OH, OW)
-            const place_t[:, :, :, :, :] places,        # IN  x's shape, each 0 .. D * H * W - 1
-            word[:, :, :, :, :] y):                     # OUT (N, C, D, H, W)
+def scatter(x, places, y, tuple order):
     """Put each x where its place says, zeros elsewhere."""
-    cdef Job job
-    _windows(&job, x.shape)
-    _volume(&job, y.shape)
-    job.few, job.cells, job.places = <void*> &x[0, 0, 0, 0, 0], &y[0, 0, 0, 0, 0], &places[0, 0, 0, 0, 0]
-    job.fs, job.cs = steps_of(x.strides, sizeof(word)), steps_of(y.strides, sizeof(word))
-    job.ps = steps_of(places.strides, sizeof(place_t))
-    job.add, job.write, job.itemsize = False, True, sizeof(word)
-    with nogil:
-        _run(&job)
+    _call(x, y, places, order, False, True)
 
 
-def gather(const word[:, :, :, :, :] dy,                # IN  (N, C, D, H, W)
-           const place_t[:, :, :, :, :] places,         # IN  dx's shape, each 0 .. D * H * W - 1
-           word[:, :, :, :, :] dx):                     # OUT (N, C, OD, OH, OW)
+def gather(dy, places, dx, tuple order):
     """Read dy where the places say."""
-    cdef Job job
-    _windows(&job, dx.shape)
-    _volume(&job, dy.shape)
-    job.few, job.cells, job.places = &dx[0, 0, 0, 0, 0], <void*> &dy[0, 0, 0, 0, 0], &places[0, 0, 0, 0, 0]
-    job.fs, job.cs = steps_of(dx.strides, sizeof(word)), steps_of(dy.strides, sizeof(word))
-    job.ps = steps_of(places.strides, sizeof(place_t))
-    job.add, job.write, job.itemsize = False, False, sizeof(word)
-    with nogil:
-        _run(&job)
+    _call(dx, dy, places, order, False, False)
 
 
 # Whether a code of the rows begin .. end - 1 of a plane is no tap at all.
@@ -306,18 +285,26 @@ cdef bint _check(Check* check) noexcept nogil:
     return check.bad == 0
 
 
-def codes_inside(const byte[:, :, :, :, :] codes,       # IN  (N, C, OD, OH, OW)
-                 tuple numbers,                         # kernel, stride, dilation, pad before, pad after: D, H, W each
-                 tuple cells):                          # D, H, W
+cdef Axis _axis(tuple numbers, int which, tuple cells, const View* windows):
+    cdef View volume
+    volume.shape[2 + which] = cells[which]
+    return axis_of(numbers, which, &volume, windows)
+
+
+def codes_inside(codes,          # IN  (N, C, *windows), its axes `order`
+                 tuple order,
+                 tuple numbers,  # kernel, stride, dilation, pad before, pad after: D, H, W each
+                 tuple cells):   # D, H, W
     """Whether every code names a tap of its window that falls on a cell; at most 255 taps."""
     cdef Check check
+    cdef View v
     cdef Py_ssize_t code, rest
-    check.codes, check.places, check.cells = &codes[0, 0, 0, 0, 0], NULL, 0
-    check.s = steps_of(codes.strides, 1)
-    check.images, check.channels = codes.shape[0], codes.shape[1]
-    check.d = axis_of(numbers, 0, cells[0], codes.shape[2])
-    check.h = axis_of(numbers, 1, cells[1], codes.shape[3])
-    check.w = axis_of(numbers, 2, cells[2], codes.shape[4])
+    read_volume(&v, codes, order)
+    check.codes, check.places, check.cells = <const byte*> v.data, NULL, 0
+    check.s = steps_of(&v)
+    check.images, check.channels = v.shape[0], v.shape[1]
+    check.d, check.h, check.w = (
+        _axis(numbers, 0, cells, &v), _axis(numbers, 1, cells, &v), _axis(numbers, 2, cells, &v))
     check.taps = check.d.kernel * check.h.kernel * check.w.kernel
     for code in range(check.taps):
         rest = code // check.w.kernel
@@ -329,38 +316,54 @@ def codes_inside(const byte[:, :, :, :, :] codes,       # IN  (N, C, OD, OH, OW)
     return check.bad == 0
 
 
-def places_inside(const place_t[:, :, :, :, :] places,  # IN  (N, C, OD, OH, OW)
-                  place_t cells):                       # D * H * W
+def places_inside(places,          # IN  (N, C, *windows), its axes `order`
+                  tuple order,
+                  place_t cells):  # D * H * W
     """Whether every place is that of a cell."""
     cdef Check check
-    check.codes, check.places, check.cells = NULL, &places[0, 0, 0, 0, 0], cells
-    check.s = steps_of(places.strides, sizeof(place_t))
-    check.images, check.channels = places.shape[0], places.shape[1]
-    check.d.out, check.h.out, check.w.out = places.shape[2], places.shape[3], places.shape[4]
+    cdef View v
+    read_volume(&v, places, order)
+    check.codes, check.places, check.cells = NULL, <const place_t*> v.data, cells
+    check.s = steps_of(&v)
+    check.images, check.channels = v.shape[0], v.shape[1]
+    check.d.out, check.h.out, check.w.out = v.shape[2], v.shape[3], v.shape[4]
     with nogil:
         _check(&check)
     return check.bad == 0
 
 
-def places_of(const byte[:, :, :, :, :] codes,          # IN  (N, C, OD, OH, OW), each of a tap that falls on a cell
-              place_t[:, :, :, :, :] places,            # OUT codes' shape
-              tuple numbers,                            # as codes_inside
-              tuple cells):                             # D, H, W
-    """Places in the volume of codes within windows."""
-    cdef Axis d = axis_of(numbers, 0, cells[0], codes.shape[2])
-    cdef Axis h = axis_of(numbers, 1, cells[1], codes.shape[3])
-    cdef Axis w = axis_of(numbers, 2, cells[2], codes.shape[4])
-    cdef Py_ssize_t n, c, i, j, k, code, rest
+# The places of one channel's codes.
+cdef void _locate(const byte* codes, const Steps* cs, place_t* places, const Steps* ps, const Axis* d, const Axis* h,
+                  const Axis* w) noexcept nogil:
+    cdef Py_ssize_t i, j, k, code, rest
     cdef place_t at
+    for i in range(d.out):
+        for j in range(h.out):
+            for k in range(w.out):
+                code = codes[i * cs.d + j * cs.h + k * cs.w]
+                rest = code // w.kernel
+                at = i * d.stride - d.pad + rest // h.kernel * d.dilation
+                at = at * h.size + j * h.stride - h.pad + rest % h.kernel * h.dilation
+                places[i * ps.d + j * ps.h + k * ps.w] = (
+                    at * w.size + k * w.stride - w.pad + code % w.kernel * w.dilation)
+
+
+def places_of(codes,          # IN  (N, C, *windows), its axes `order`; each of a tap that falls on a cell
+              places,         # OUT codes' shape
+              tuple order,
+              tuple numbers,  # as codes_inside
+              tuple cells):   # D, H, W
+    """Places in the volume of codes within windows."""
+    cdef View cv, pv
+    cdef Axis d, h, w
+    cdef Steps cs, ps
+    cdef Py_ssize_t n, c
+    read_volume(&cv, codes, order)
+    read_volume(&pv, places, order)
+    d, h, w = _axis(numbers, 0, cells, &cv), _axis(numbers, 1, cells, &cv), _axis(numbers, 2, cells, &cv)
+    cs, ps = steps_of(&cv), steps_of(&pv)
     with nogil:
-        for n in range(codes.shape[0]):
-            for c in range(codes.shape[1]):
-                for i in range(d.out):
-                    for j in range(h.out):
-                        for k in range(w.out):
-                            code = codes[n, c, i, j, k]
-                            rest = code // w.kernel
-                            at = i * d.stride - d.pad + rest // h.kernel * d.dilation
-                            at = at * h.size + j * h.stride - h.pad + rest % h.kernel * h.dilation
-                            places[n, c, i, j, k] = (
-                                at * w.size + k * w.stride - w.pad + code % w.kernel * w.dilation)
+        for n in range(cv.shape[0]):
+            for c in range(cv.shape[1]):
+                _locate(<const byte*> cv.data + n * cs.n + c * cs.c, &cs, <place_t*> pv.data + n * ps.n + c * ps.c,
+                        &ps, &d, &h, &w)

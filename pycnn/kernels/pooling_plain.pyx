@@ -6,6 +6,7 @@
 
 from cython cimport floating
 
+from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport parallel_for
 from pycnn.kernels.pooling_common cimport Axis, Steps, axis_of, byte, end_tap, first_tap, place_t, steps_of
@@ -230,19 +231,12 @@ cdef void _back_f64(void* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil
 ctypedef void (*chunk_fn)(void* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil
 
 
-cdef inline chunk_fn _forward_of(number* tag) noexcept nogil:
-    if number is float:
-        return _f32
-    elif number is double:
-        return _f64
-    elif sizeof(number) == 1:
-        return _i8 if <number> -1 < 0 else _u8
-    elif sizeof(number) == 2:
-        return _i16 if <number> -1 < 0 else _u16
-    elif sizeof(number) == 4:
-        return _i32 if <number> -1 < 0 else _u32
-    else:
-        return _i64 if <number> -1 < 0 else _u64
+cdef chunk_fn _forward_of(str kind, Py_ssize_t size):
+    if kind == "f":
+        return _f32 if size == 4 else _f64
+    if kind == "u":
+        return _u8 if size == 1 else _u16 if size == 2 else _u32 if size == 4 else _u64
+    return _i8 if size == 1 else _i16 if size == 2 else _i32 if size == 4 else _i64
 
 
 cdef void _run(Job* job, chunk_fn fn) noexcept nogil:
@@ -252,41 +246,49 @@ cdef void _run(Job* job, chunk_fn fn) noexcept nogil:
     parallel_for(fn, job, ceil_div(job.images * job.channels, job.per_chunk))
 
 
-def max_forward(const number[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
-                number[:, :, :, :, :] y,            # OUT (N, C, OD, OH, OW)
-                byte[:, :, :, :, :] codes,          # OUT y's shape, or None: place within the window, row-major
-                place_t[:, :, :, :, :] places,      # OUT y's shape, or None: place in D * H * W
-                tuple numbers):                     # kernel, stride (0: adaptive), dilation, pad before, after: D, H, W
+def max_forward(x,               # IN  (N, C, *spatial), its axes `order`; floats or integers
+                y,               # OUT (N, C, *windows), its axes `order`
+                codes,           # OUT y's shape, or None: place within the window, row-major
+                places,          # OUT y's shape, or None: place in D * H * W
+                tuple order,
+                tuple numbers):  # kernel, stride (0: adaptive), dilation, pad before, pad after: D, H, W each
     """Largest cell of each window."""
     cdef Job job
-    job.d = axis_of(numbers, 0, x.shape[2], y.shape[2])
-    job.h = axis_of(numbers, 1, x.shape[3], y.shape[3])
-    job.w = axis_of(numbers, 2, x.shape[4], y.shape[4])
-    job.images, job.channels = x.shape[0], x.shape[1]
-    job.x, job.y, job.codes, job.places = &x[0, 0, 0, 0, 0], &y[0, 0, 0, 0, 0], NULL, NULL
-    job.xs, job.ys = steps_of(x.strides, sizeof(number)), steps_of(y.strides, sizeof(number))
+    cdef View xv, yv, v
+    cdef chunk_fn fn
+    read_volume(&xv, x, order)
+    read_volume(&yv, y, order)
+    fn = _forward_of(x.dtype.kind, xv.size)
+    job.d, job.h, job.w = axis_of(numbers, 0, &xv, &yv), axis_of(numbers, 1, &xv, &yv), axis_of(numbers, 2, &xv, &yv)
+    job.images, job.channels = xv.shape[0], xv.shape[1]
+    job.x, job.y, job.codes, job.places = xv.data, yv.data, NULL, NULL
+    job.xs, job.ys = steps_of(&xv), steps_of(&yv)
     if codes is not None:
-        job.codes, job.cs = &codes[0, 0, 0, 0, 0], steps_of(codes.strides, 1)
+        read_volume(&v, codes, order)
+        job.codes, job.cs = <byte*> v.data, steps_of(&v)
     if places is not None:
-        job.places, job.ps = &places[0, 0, 0, 0, 0], steps_of(places.strides, sizeof(place_t))
+        read_volume(&v, places, order)
+        job.places, job.ps = <place_t*> v.data, steps_of(&v)
     with nogil:
-        _run(&job, _forward_of(<number*> NULL))
+        _run(&job, fn)
 
 
-def ties_backward(const floating[:, :, :, :, :] dy,     # IN  (N, C, OD, OH, OW)
-                  const floating[:, :, :, :, :] x,      # IN  (N, C, D, H, W)
-                  floating[:, :, :, :, :] dx,           # OUT x's shape
-                  tuple numbers,                        # as max_forward
+def ties_backward(dy,             # IN  (N, C, *windows), its axes `order`
+                  x,              # IN  (N, C, *spatial), its axes `order`
+                  dx,             # OUT x's shape
+                  tuple order,
+                  tuple numbers,  # as max_forward
                   bint split):
     """Each dy goes to all cells that equal the maximum of its window: in equal parts, or the whole to each."""
     cdef Job job
-    job.d = axis_of(numbers, 0, x.shape[2], dy.shape[2])
-    job.h = axis_of(numbers, 1, x.shape[3], dy.shape[3])
-    job.w = axis_of(numbers, 2, x.shape[4], dy.shape[4])
-    job.images, job.channels = x.shape[0], x.shape[1]
-    job.x, job.dy, job.y = &x[0, 0, 0, 0, 0], &dy[0, 0, 0, 0, 0], &dx[0, 0, 0, 0, 0]
+    cdef View gv, xv, yv
+    read_volume(&gv, dy, order)
+    read_volume(&xv, x, order)
+    read_volume(&yv, dx, order)
+    job.d, job.h, job.w = axis_of(numbers, 0, &xv, &gv), axis_of(numbers, 1, &xv, &gv), axis_of(numbers, 2, &xv, &gv)
+    job.images, job.channels = xv.shape[0], xv.shape[1]
+    job.x, job.dy, job.y = xv.data, gv.data, yv.data
     job.codes, job.places, job.split = NULL, NULL, split
-    job.xs, job.ys = steps_of(x.strides, sizeof(floating)), steps_of(dx.strides, sizeof(floating))
-    job.gs = steps_of(dy.strides, sizeof(floating))
+    job.xs, job.ys, job.gs = steps_of(&xv), steps_of(&yv), steps_of(&gv)
     with nogil:
-        _run(&job, _back_f32 if floating is float else _back_f64)
+        _run(&job, _back_f32 if xv.size == sizeof(float) else _back_f64)

@@ -7,9 +7,10 @@
 
 from cython cimport floating
 
+from pycnn.kernels._call cimport View
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, parallel_for, pool_windows, release
-from pycnn.kernels.pooling_common cimport Axis, Rows, active_rows, all_counted, axis_of, byte, taps_counted
+from pycnn.kernels.pooling_common cimport Axis, Rows, active_rows, all_counted, byte, taps_counted
 
 cdef enum:
     CELLS_PER_CHUNK = 32768   # of the input: about 5 us of work
@@ -101,7 +102,7 @@ cdef void _tile_f64(void* context, Py_ssize_t tile, Py_ssize_t slot) noexcept no
 
 
 # Whole planes where several fit a tile, else bands of rows; an even number, for windows that share rows in pairs.
-cdef void _run(floating* tag, Job* job) noexcept nogil:
+cdef void _run(Job* job, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t cells = job.cells_of_plane
     job.per_tile = max(1, CELLS_PER_CHUNK // cells)
     job.band = job.tall
@@ -109,16 +110,34 @@ cdef void _run(floating* tag, Job* job) noexcept nogil:
         job.bands = min(ceil_div(cells, CELLS_PER_CHUNK), job.tall)
         job.band = min(job.tall, (ceil_div(job.tall, job.bands) + 1) // 2 * 2)
     job.bands = ceil_div(job.tall, job.band)
-    parallel_for(_tile_f32 if floating is float else _tile_f64, job, ceil_div(job.planes, job.per_tile) * job.bands)
+    parallel_for(_tile_f32 if size == sizeof(float) else _tile_f64, job,
+                 ceil_div(job.planes, job.per_tile) * job.bands)
 
 
-# What all calls share.
-cdef void _begin(Job* job, const Axis* h, const Axis* w, Py_ssize_t planes, bint back, bint mean) noexcept nogil:
-    job.rows, job.planes, job.back, job.mean = active_rows(), planes, back, mean
+# Whether an array is C-contiguous.
+cdef bint _dense(const View* v) noexcept nogil:
+    cdef Py_ssize_t a, step = 1
+    for a in range(4, -1, -1):
+        if v.shape[a] != 1 and v.steps[a] != step:
+            return False
+        step *= v.shape[a]
+    return True
+
+
+# What all calls share; False where the windows, or the arrays, are not of this module's.
+cdef bint _begin(Job* job, const View* few, const View* cells, const Axis* d, const Axis* h, const Axis* w, bint back,
+                 bint mean) noexcept nogil:
+    if d.size != 1 or d.out != 1 or d.kernel != 1 or not _dense(few) or not _dense(cells):
+        return False
+    if not _windows(&job.g, h, w, back, mean):
+        return False
+    job.few, job.cells = few.data, cells.data
+    job.rows, job.planes, job.back, job.mean = active_rows(), cells.shape[0] * cells.shape[1], back, mean
     job.windows, job.cells_of_plane = h.out * w.out, h.size * w.size
     job.tall = h.size if back else h.out
     job.codes, job.row_count, job.column_count = NULL, NULL, NULL
     job.divisor, job.exact = 0, False
+    return True
 
 
 # What means are divided by: per row and column of y, or by `divisor`. False where there is no memory.
@@ -147,85 +166,56 @@ cdef bint _count(floating* tag, Job* job, const Axis* h, const Axis* w, bint pad
     return True
 
 
-def max_forward(const floating[:, :, :, ::1] x,     # IN  (N, C, H, W)
-                floating[:, :, :, ::1] y,           # OUT (N, C, OH, OW)
-                byte[:, :, :, ::1] codes,           # OUT y's shape, or None: place within the window, row-major
-                tuple numbers):                     # kernel, stride, dilation, pad before, pad after: D, H, W each
-    """Largest cell of each window; False where the windows are not of this module's."""
+cdef bint max_planes(const View* x, const View* y, const View* codes, const Axis* d, const Axis* h,
+                     const Axis* w) noexcept nogil:
     cdef Job job
-    cdef Axis h = axis_of(numbers, 1, x.shape[2], y.shape[2]), w = axis_of(numbers, 2, x.shape[3], y.shape[3])
-    if not _windows(&job.g, &h, &w, False, False):
+    if not _begin(&job, y, x, d, h, w, False, False) or (codes != NULL and not _dense(codes)):
         return False
-    _begin(&job, &h, &w, x.shape[0] * x.shape[1], False, False)
-    job.few, job.cells = &y[0, 0, 0, 0], <void*> &x[0, 0, 0, 0]
-    if codes is not None:
-        job.codes = &codes[0, 0, 0, 0]
-    with nogil:
-        _run(<floating*> NULL, &job)
+    if codes != NULL:
+        job.codes = <byte*> codes.data
+    _run(&job, x.size)
     return True
 
 
-def mean_forward(const floating[:, :, :, ::1] x,    # IN  (N, C, H, W)
-                 floating[:, :, :, ::1] y,          # OUT (N, C, OH, OW)
-                 tuple numbers,                     # as max_forward
-                 bint padded,                       # count the declared padding
-                 double divisor):                   # of every window; 0: what is counted
-    """Mean of each window; False where the windows are not of this module's."""
+cdef bint max_planes_backward(const View* dy, const View* codes, const View* dx, const Axis* d, const Axis* h,
+                              const Axis* w) noexcept nogil:
     cdef Job job
-    cdef Axis h = axis_of(numbers, 1, x.shape[2], y.shape[2]), w = axis_of(numbers, 2, x.shape[3], y.shape[3])
+    if not _begin(&job, dy, dx, d, h, w, True, False) or not _dense(codes):
+        return False
+    job.codes = <byte*> codes.data
+    _run(&job, dx.size)
+    return True
+
+
+cdef int _run_mean(Job* job, const Axis* h, const Axis* w, Py_ssize_t size, bint padded) noexcept nogil:
     cdef bint ready
-    if not _windows(&job.g, &h, &w, False, True):
-        return False
-    _begin(&job, &h, &w, x.shape[0] * x.shape[1], False, True)
-    job.few, job.cells, job.divisor = &y[0, 0, 0, 0], <void*> &x[0, 0, 0, 0], divisor
-    with nogil:
-        ready = _count(<floating*> NULL, &job, &h, &w, padded)
-        if ready:
-            _run(<floating*> NULL, &job)
-        release(job.row_count)
-    if not ready:
-        raise MemoryError("pycnn: no memory for the workspace of a pooling")
-    return True
+    if size == sizeof(float):
+        ready = _count(<float*> NULL, job, h, w, padded)
+    else:
+        ready = _count(<double*> NULL, job, h, w, padded)
+    if ready:
+        _run(job, size)
+    release(job.row_count)
+    return ready
 
 
-def max_backward(const floating[:, :, :, ::1] dy,   # IN  (N, C, OH, OW)
-                 const byte[:, :, :, ::1] codes,    # IN  dy's shape: places within the window, row-major
-                 floating[:, :, :, ::1] dx,         # OUT (N, C, H, W)
-                 tuple numbers):                    # as max_forward
-    """Each dy goes to the cell that its code names; False where the windows are not of this module's."""
+cdef int mean_planes(const View* x, const View* y, const Axis* d, const Axis* h, const Axis* w, bint padded,
+                     double divisor) noexcept nogil:
     cdef Job job
-    cdef Axis h = axis_of(numbers, 1, dx.shape[2], dy.shape[2]), w = axis_of(numbers, 2, dx.shape[3], dy.shape[3])
-    if not _windows(&job.g, &h, &w, True, False):
-        return False
-    _begin(&job, &h, &w, dx.shape[0] * dx.shape[1], True, False)
-    job.few, job.cells, job.codes = <void*> &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], <byte*> &codes[0, 0, 0, 0]
-    with nogil:
-        _run(<floating*> NULL, &job)
-    return True
+    if not _begin(&job, y, x, d, h, w, False, True):
+        return -1
+    job.divisor = divisor
+    return _run_mean(&job, h, w, x.size, padded)
 
 
-def mean_backward(const floating[:, :, :, ::1] dy,  # IN  (N, C, OH, OW)
-                  floating[:, :, :, ::1] dx,        # OUT (N, C, H, W)
-                  tuple numbers,                    # as max_forward
-                  bint padded,                      # the mean counted the declared padding
-                  double divisor):                  # of every window; 0: what is counted
-    """Each dy is spread evenly over its window; False where the windows are not of this module's."""
+cdef int mean_planes_backward(const View* dy, const View* dx, const Axis* d, const Axis* h, const Axis* w, bint padded,
+                              double divisor) noexcept nogil:
     cdef Job job
-    cdef bint ready
-    cdef Axis h = axis_of(numbers, 1, dx.shape[2], dy.shape[2]), w = axis_of(numbers, 2, dx.shape[3], dy.shape[3])
-    if not _windows(&job.g, &h, &w, True, True):
-        return False
+    if not _begin(&job, dy, dx, d, h, w, True, True):
+        return -1
     if divisor == 0:
-        if not (all_counted(&h, padded) and all_counted(&w, padded)):
-            return False
+        if not (all_counted(h, padded) and all_counted(w, padded)):
+            return -1
         divisor = <double> (h.kernel * w.kernel)
-    _begin(&job, &h, &w, dx.shape[0] * dx.shape[1], True, True)
-    job.few, job.cells, job.divisor = <void*> &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], divisor
-    with nogil:
-        ready = _count(<floating*> NULL, &job, &h, &w, padded)
-        if ready:
-            _run(<floating*> NULL, &job)
-        release(job.row_count)
-    if not ready:
-        raise MemoryError("pycnn: no memory for the workspace of a pooling")
-    return True
+    job.divisor = divisor
+    return _run_mean(&job, h, w, dx.size, padded)
