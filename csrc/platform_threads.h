@@ -102,7 +102,8 @@ typedef volatile LONG64 atomic_ptrdiff;
 typedef volatile LONG atomic_long;
 #define atomic_add(p, n) \
     (sizeof(*(p)) == 8 ? InterlockedExchangeAdd64((LONG64 *)(p), (n)) : InterlockedExchangeAdd((LONG *)(p), (LONG)(n)))
-#define atomic_set(p, n) InterlockedExchange64((LONG64 *)(p), (n))
+#define atomic_set(p, n) \
+    (sizeof(*(p)) == 8 ? InterlockedExchange64((LONG64 *)(p), (n)) : InterlockedExchange((LONG *)(p), (LONG)(n)))
 #define atomic_get(p) (*(p))
 #else
 typedef ptrdiff_t atomic_ptrdiff;

@@ -25,11 +25,11 @@ static struct {
     pycnn_cond done;    /* the last worker left the job */
     atomic_long number; /* of the job: workers spin on it */
     job_t job;
-    int open;    /* workers may join */
-    int active;  /* workers that joined */
-    int started; /* threads that exist */
-    int limit;   /* threads a job may use, the caller included */
-    int helpers; /* workers the open job may use */
+    int open;           /* workers may join */
+    atomic_long active; /* workers that joined: the caller spins on it */
+    int started;        /* threads that exist */
+    atomic_long limit;  /* threads a job may use, the caller included: read without the lock */
+    int helpers;        /* workers the open job may use */
 } pool = {PYCNN_MUTEX_INIT, PYCNN_MUTEX_INIT, PYCNN_COND_INIT, PYCNN_COND_INIT, 0, {0}, 0, 0, 0, 1, 0};
 
 static PYCNN_THREAD_LOCAL int local_limit;
@@ -54,11 +54,11 @@ static void *worker(void *argument) {
             pycnn_unlock(&pool.mutex);
             continue;
         }
-        pool.active++;
+        atomic_add(&pool.active, 1);
         pycnn_unlock(&pool.mutex);
         run_chunks(&pool.job, index + 1);
         pycnn_lock(&pool.mutex);
-        if (--pool.active == 0) pycnn_signal(&pool.done);
+        if (atomic_add(&pool.active, -1) == 1) pycnn_signal(&pool.done);
         pycnn_unlock(&pool.mutex);
     }
     return NULL;
@@ -109,25 +109,23 @@ void pycnn_parallel_for(pycnn_chunk_fn fn, void *context, ptrdiff_t n_chunks) {
 
     run_chunks(&pool.job, 0);
 
-    for (int i = 0; i < SPIN_ROUNDS && *(volatile int *)&pool.active; i++) pycnn_pause();
+    for (int i = 0; i < SPIN_ROUNDS && atomic_get(&pool.active); i++) pycnn_pause();
     pycnn_lock(&pool.mutex);
     pool.open = 0;
-    while (pool.active) pycnn_wait(&pool.done, &pool.mutex);
+    while (atomic_get(&pool.active)) pycnn_wait(&pool.done, &pool.mutex);
     pycnn_unlock(&pool.mutex);
     pycnn_unlock(&pool.owner);
 }
 
 int pycnn_num_threads(void) {
-    const int limit = *(volatile int *)&pool.limit;
+    const int limit = (int)atomic_get(&pool.limit);
     return local_limit > 0 && local_limit < limit ? local_limit : limit;
 }
 
 void pycnn_set_num_threads(int n) {
     if (n < 1) n = 1;
     if (n > PYCNN_MAX_THREADS) n = PYCNN_MAX_THREADS;
-    pycnn_lock(&pool.mutex);
-    pool.limit = n;
-    pycnn_unlock(&pool.mutex);
+    atomic_set(&pool.limit, n);
 }
 
 int pycnn_set_local_threads(int n) {

@@ -1,0 +1,100 @@
+/* Winograd's transforms and depthwise sums. Vectors of the two sets differ in length; the lanes that both have agree. */
+
+static void T(fill_lanes)(REAL *p, ptrdiff_t pixels, ptrdiff_t vl) {
+    for (ptrdiff_t i = 0; i < pixels; i++)
+        for (ptrdiff_t lane = 0; lane < vl; lane++) p[i * vl + lane] = (REAL)placed(i, lane);
+}
+
+static void T(check_lanes)(const char *name, ptrdiff_t pixels) {
+    const ptrdiff_t a = sets[0]->T(winograd)->vl, b = sets[1]->T(winograd)->vl, common = a < b ? a : b;
+    int same = 1;
+    for (ptrdiff_t i = 0; i < pixels; i++)
+        same &= T(equal)(T(out)[0] + i * a, T(out)[1] + i * b, common, 20 * TOLERANCE);
+    verdict(name, TYPE, same);
+}
+
+/* f = 0: F(2x2, 3x3); 1: F(4x4, 3x3) */
+static void T(transforms)(int f) {
+    const ptrdiff_t m = 2 * f + 2, points = (m + 2) * (m + 2), tiles = between(1, 5), left = upto(1);
+    const ptrdiff_t cols = between(1, m * tiles + 2 - left), most = m * tiles, channels = between(1, 6);
+    int finite[2];
+    static REAL space[PLACES];
+#define EACH_LANES(pixels, call)                                     \
+    T(start)();                                                      \
+    for (int i = 0; i < 2; i++) {                                    \
+        const T(pycnn_winograd) *w = sets[i]->T(winograd);           \
+        const ptrdiff_t vl = w->vl;                                  \
+        REAL *out = T(out)[i], *lines = T(in), *bias = T(more);      \
+        T(fill_lanes)(lines, (pixels), vl);                          \
+        T(fill_lanes)(bias, 1, vl);                                  \
+        call;                                                        \
+    }
+    EACH_LANES((m + 2) * cols, w->input[f](out, tiles * vl, vl, tiles, space, lines, cols, cols, left))
+    T(check_lanes)("winograd input", points * tiles);
+    EACH_LANES(points * tiles,
+               finite[i] = w->output[f](out, most, lines, tiles * vl, vl, tiles, bias, vl < 2 ? vl : 2))
+    T(check_lanes)("winograd output", m * most);
+    verdict("winograd output is finite", TYPE, finite[0] && finite[1]);
+    EACH_LANES(channels * 9, w->weights[f](out, channels * vl, vl, lines, channels, (int)left))
+    T(check_lanes)("winograd weights", points * channels);
+    const ptrdiff_t seen = between(1, most);
+    EACH_LANES(m * seen, w->delta[f](out, tiles * vl, vl, tiles, space, lines, seen, seen))
+    T(check_lanes)("winograd delta", points * tiles);
+    EACH_LANES(points, lines[0] = (REAL)INFINITY; finite[i] = w->gradient[f](out, lines, vl, 2))
+    T(check_lanes)("winograd gradient", 9);
+    verdict("winograd gradient is not finite", TYPE, !finite[0] && !finite[1]);
+}
+
+static void T(lanes)(void) {
+    const ptrdiff_t pixels = between(1, 30), a = sets[0]->T(winograd)->vl, b = sets[1]->T(winograd)->vl;
+    const ptrdiff_t channels = between(1, a < b ? a : b), step = between(1, 3);
+    BOTH(winograd, from_lanes(out, (T(fill_lanes)(T(in), pixels, table->vl), T(in)), 100, step, pixels, channels))
+    T(check)("from_lanes", 0);
+    T(start)();
+    for (int i = 0; i < 2; i++) sets[i]->T(winograd)->to_lanes(T(out)[i], T(in), 100, step, pixels, channels);
+    int same = 1;
+    for (ptrdiff_t p = 0; p < pixels; p++) same &= T(equal)(T(out)[0] + p * a, T(out)[1] + p * b, channels, 0);
+    verdict("to_lanes", TYPE, same);
+}
+
+static void T(depthwise)(void) {
+    const ptrdiff_t rows = between(1, 9), cols = between(1, 40), line = 96, dilation = between(1, 2);
+    ptrdiff_t column[5];
+    pycnn_window w = {rows, cols, line * between(1, 2), between(cols, 50), between(1, 5), between(1, 5),
+                      line * dilation, column, 0};
+    REAL weight[25];
+    for (int j = 0; j < 5; j++) column[j] = j * dilation;
+    T(fill)(weight, 25);
+    const int accumulate = (int)upto(1);
+    T(start)();
+    for (int i = 0; i < 2; i++) {
+        for (ptrdiff_t j = 0; j < PLACES; j++) T(out)[i][j] = (REAL)placed(j, 0);
+        sets[i]->T(depthwise)->sum(T(out)[i], T(in), weight, &w, (REAL)0.5, accumulate);
+    }
+    T(check)("depthwise sum", TOLERANCE);
+    T(start)();
+    for (int i = 0; i < 2; i++) {
+        static REAL lanes[2 * 25 * 16];
+        const ptrdiff_t count = w.kh * w.kw, vl = sets[i]->T(gemm)->vl;
+        memset(lanes, 0, sizeof lanes);
+        sets[i]->T(depthwise)->dot(lanes, T(in), T(more), &w);
+        sets[i]->T(depthwise)->dot(lanes + count * vl, T(more), T(in), &w);
+        sets[i]->T(depthwise)->fold(T(out)[i], lanes, count, 2, count * vl);
+    }
+    T(check)("depthwise dot, fold", 20 * TOLERANCE);
+}
+
+static void T(padded)(void) {
+    const ptrdiff_t rows = between(1, 6), stride = between(1, 2), lead = upto(1) ? 16 * stride : -upto(3);
+    const ptrdiff_t pixel = between(1, 2), size = between(4, 60), used = rows * stride * 64;
+    BOTH(depthwise, pad(out, 64, T(in) + 16, 150, pixel, size, lead, stride, rows))
+    verdict("depthwise pad", TYPE, T(equal)(T(out)[0], T(out)[1], used, 0));
+}
+
+static void T(compare_planes)(void) {
+    T(transforms)(0);
+    T(transforms)(1);
+    T(lanes)();
+    T(depthwise)();
+    T(padded)();
+}

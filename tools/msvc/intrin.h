@@ -1,0 +1,4 @@
+/* Stands in for a header of Microsoft's, with what csrc uses of it: see tools/check_platforms.sh. */
+#pragma once
+void __cpuidex(int *, int, int);
+unsigned long long _xgetbv(unsigned);

@@ -1,0 +1,5 @@
+/* Stands in for a header of Microsoft's, with what csrc uses of it: see tools/check_platforms.sh. */
+#pragma once
+#include <stddef.h>
+void *memcpy(void *, const void *, size_t);
+void *memset(void *, int, size_t);
