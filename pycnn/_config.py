@@ -159,7 +159,14 @@ def set_exact(on: bool) -> None:
 
 
 def config() -> dict[str, object]:
-    """Return what `show_config` prints, as a dictionary."""
+    """Return what `show_config` prints, as a dictionary.
+
+    Examples
+    --------
+    >>> import pycnn
+    >>> sorted(pycnn.config())
+    ['cached_bytes', 'exact', 'isa', 'isas', 'machine', 'numpy', 'python', 'threads']
+    """
     return {
         "isa": _runtime.active_isa(),
         "isas": _runtime.available_isas(),
@@ -173,7 +180,14 @@ def config() -> dict[str, object]:
 
 
 def show_config() -> None:
-    """Print the instruction set, threads, versions and kept memory of this process."""
+    """Print the instruction set, threads, versions and kept memory of this process.
+
+    Examples
+    --------
+    >>> import pycnn
+    >>> pycnn.show_config()  # doctest: +ELLIPSIS
+    pycnn         ...
+    """
     from pycnn import __version__
 
     rows = {"pycnn": __version__} | config()
@@ -183,12 +197,27 @@ def show_config() -> None:
 
 
 def get_include() -> str:
-    """Return the folder with the headers and .pxd files for code that builds on pycnn."""
+    """Return the folder with the headers and .pxd files for code that builds on pycnn.
+
+    Examples
+    --------
+    >>> import os, pycnn
+    >>> os.path.exists(os.path.join(pycnn.get_include(), "_runtime.pxd"))
+    True
+    """
     return str(Path(__file__).parent / "kernels")
 
 
 def empty_cache() -> None:
-    """Give the memory kept for reuse back to the system."""
+    """Give the memory kept for reuse back to the system.
+
+    Examples
+    --------
+    >>> import pycnn
+    >>> pycnn.empty_cache()
+    >>> pycnn.config()["cached_bytes"]
+    0
+    """
     _runtime.empty_cache()
 
 

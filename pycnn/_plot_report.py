@@ -103,7 +103,22 @@ def training_report(
 
 
 def new_figure(width: float, height: float) -> Any:
-    """Return an empty white figure of so many inches; ImportError, naming the extra, without matplotlib."""
+    """Return an empty white figure of so many inches; ImportError, naming the extra, without matplotlib.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Examples
+    --------
+    >>> new_figure(3, 2).get_size_inches().tolist()
+    [3.0, 2.0]
+    """
     try:
         figure_type = importlib.import_module("matplotlib.figure").Figure
     except ImportError as error:
@@ -112,7 +127,23 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str], dpi: int = 110) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure as PNG, whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    path : str or path-like
+        Ends in ``.png``.
+    dpi : int
+        Pixels an inch.
+
+    Examples
+    --------
+    >>> import os
+    >>> save_figure(new_figure(1, 1), "empty.png")
+    >>> os.path.getsize("empty.png") > 0
+    True
+    """
     from pycnn.io import atomic_write
 
     with atomic_write(path) as file, warnings.catch_warnings():
@@ -177,7 +208,20 @@ def _plain_numbers(axes: Any) -> None:
 
 
 def draw_filters(axes: Any, filters: Array, title: str = "First layer's filters") -> None:
-    """Draw filters (F, C, KH, KW) as tiles: three channels in colour, otherwise the first with blue < 0 < red."""
+    """Draw filters (F, C, KH, KW) as tiles: three channels in colour, otherwise the first with blue < 0 < red.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    filters : ndarray, shape (F, C, KH, KW)
+    title : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figure = new_figure(3, 3)
+    >>> draw_filters(figure.subplots(), np.random.default_rng(0).normal(size=(4, 1, 3, 3)))
+    """
     most = 64
     count = min(len(filters), most)
     rows = max(1, round(math.sqrt(count * 0.6)))

@@ -15,6 +15,18 @@ class Schedule:
     A schedule has no position of its own: ``optimizer.lr = schedule(step)`` before each ``optimizer.step()``,
     so a run that is resumed needs its step only. ``state_dict`` holds the arguments, to be compared or
     stored.
+
+    Parameters
+    ----------
+    lr : float
+        The largest learning rate.
+
+    Examples
+    --------
+    >>> from pycnn import optim
+    >>> schedule = optim.StepLR(0.1, step_size=2)
+    >>> isinstance(schedule, optim.Schedule), schedule(0)
+    (True, 0.1)
     """
 
     lr: float

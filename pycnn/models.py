@@ -44,6 +44,22 @@ def lenet(
     padded by 2 to the 32 x 32 of the paper; images smaller than 28 get 3 x 3 kernels with padding 1 instead
     of 5 x 5 ones. By default for grey images (`in_channels` 1) of 28 x 28.
 
+    Parameters
+    ----------
+    in_channels : int
+    num_classes : int
+        Outputs of the last layer.
+    input_size : int
+        Height and width of the images.
+    rng : numpy.random.Generator, int or None
+        Where the initial weights come from: a generator, a seed, or the system.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    Sequential
+
     Examples
     --------
     >>> from pycnn import models
@@ -91,6 +107,22 @@ def vgg_small(
     The blocks have 32 and 64 filters. The style is that of Simonyan and Zisserman, "Very deep convolutional
     networks", 2015. By default for grey images (`in_channels` 1) of 28 x 28.
 
+    Parameters
+    ----------
+    in_channels : int
+    num_classes : int
+        Outputs of the last layer.
+    input_size : int
+        Height and width of the images.
+    rng : numpy.random.Generator, int or None
+        Where the initial weights come from: a generator, a seed, or the system.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    Sequential
+
     Examples
     --------
     >>> from pycnn import models
@@ -133,6 +165,22 @@ def resnet8(
 
     By default for colour images (`in_channels` 3) of 32 x 32.
 
+    Parameters
+    ----------
+    in_channels : int
+    num_classes : int
+        Outputs of the last layer.
+    input_size : int
+        Height and width of the images.
+    rng : numpy.random.Generator, int or None
+        Where the initial weights come from: a generator, a seed, or the system.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    Graph
+
     Examples
     --------
     >>> from pycnn import models
@@ -156,6 +204,22 @@ def resnet20(
     recognition", 2016, section 4.2, with shortcuts of type B: a 1 x 1 convolution where the shape changes.
     Names are those of the torchvision ResNets: ``layer1.0.conv1``, ``downsample``. By default for colour images
     (`in_channels` 3) of 32 x 32.
+
+    Parameters
+    ----------
+    in_channels : int
+    num_classes : int
+        Outputs of the last layer.
+    input_size : int
+        Height and width of the images.
+    rng : numpy.random.Generator, int or None
+        Where the initial weights come from: a generator, a seed, or the system.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    Graph
 
     Examples
     --------
@@ -251,6 +315,10 @@ def build(name: str, **options: Any) -> nn.Module:
     name : str
     **options
         Arguments of the factory.
+
+    Returns
+    -------
+    Module
 
     Examples
     --------

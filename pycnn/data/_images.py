@@ -49,6 +49,13 @@ def read_image(path: str | os.PathLike[str], channels: int, size: Size | None = 
         Pillow is not installed.
     OSError
         The path is missing, a directory, a pipe, or not readable.
+
+    Examples
+    --------
+    >>> with open("grey.pgm", "wb") as file:
+    ...     _ = file.write(b"P5 2 1 255 " + bytes([0, 200]))
+    >>> read_image("grey.pgm", 1)
+    array([[[  0, 200]]], dtype=uint8)
     """
     name = path_name("read_image", path)
     check_channels("read_image", channels)

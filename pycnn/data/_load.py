@@ -71,6 +71,14 @@ def load(
         A folder of images without Pillow.
     OSError
         A file is missing, a directory, a pipe, or not readable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 0])
+    >>> np.savez("small.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    >>> load("small.npz").x_train.shape
+    (3, 1, 8, 8)
     """
     name = path_name("load", path)
     if data_format is not None and data_format not in _arrays.FORMATS:

@@ -70,6 +70,14 @@ def save(model: _HasStateDict | Mapping[str, Any], path: Path, metadata: Mapping
         ``.safetensors`` without the package.
     OSError
         The file cannot be written; what was there before is unchanged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import io
+    >>> io.save({"weight": np.ones(2)}, "m.npz", metadata={"epoch": "3"})
+    >>> io.load("m.npz")
+    {'weight': array([1., 1.])}
     """
     name = path_name("save", path)
     suffix = _suffix("save", name)
@@ -110,6 +118,14 @@ def load(path: Path) -> dict[str, npt.NDArray[Any]]:
         ``.safetensors`` without the package.
     OSError
         The path is missing, a directory, a pipe, or not readable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import io
+    >>> io.save({"weight": np.ones(2)}, "m.npz", metadata={"epoch": "3"})
+    >>> io.load("m.npz")["weight"]
+    array([1., 1.])
     """
     name = path_name("load", path)
     suffix = _suffix("load", name)
@@ -123,6 +139,22 @@ def load_metadata(path: Path) -> dict[str, str]:
     """Read the notes that `save` stored beside the arrays; ``{}`` if there are none.
 
     Needs no extra package. Raises as `load` does; of an ``.npz`` file only the notes are read.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import io
+    >>> io.save({"weight": np.ones(2)}, "m.npz", metadata={"epoch": "3"})
+    >>> io.load_metadata("m.npz")
+    {'epoch': '3'}
     """
     name = path_name("load_metadata", path)
     suffix = _suffix("load_metadata", name)
@@ -135,12 +167,27 @@ def load_metadata(path: Path) -> dict[str, str]:
 def load_into(model: _TakesStateDict, path: Path) -> None:
     """Load a file into a model: ``model.load_state_dict(load(path))``.
 
+    Parameters
+    ----------
+    model : Module
+        Or anything else with ``load_state_dict``.
+    path : str or path-like
+
     Raises
     ------
     ValueError
         As `load`; or names or shapes do not fit the model, which then keeps what it had.
     OSError
         As `load`.
+
+    Examples
+    --------
+    >>> from pycnn import io, nn
+    >>> io.save(nn.Linear(2, 1, rng=0), "m.npz")
+    >>> net = nn.Linear(2, 1, rng=1)
+    >>> io.load_into(net, "m.npz")
+    >>> bool((net.weight.data == io.load("m.npz")["weight"]).all())
+    True
     """
     name = path_name("load_into", path)
     state = load(name)

@@ -248,6 +248,17 @@ ACTIVATIONS: dict[str, type[ShapelessLayer]] = {
 def make_activation(name: str, **options: Any) -> ShapelessLayer:
     """Return an activation layer by name; ValueError with the list of names for an unknown one.
 
+    Parameters
+    ----------
+    name : str
+        Its name in lower case, with underscores: "relu", "leaky_relu", ...
+    **options
+        Arguments of the layer.
+
+    Returns
+    -------
+    Layer
+
     Examples
     --------
     >>> make_activation("leaky_relu", negative_slope=0.1)

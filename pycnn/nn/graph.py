@@ -18,7 +18,15 @@ Ref: TypeAlias = str | tuple[str, int]
 
 
 class Node(NamedTuple):
-    """One step of a `Graph`: a module, and which values go into it."""
+    """One step of a `Graph`: a module, and which values go into it.
+
+    Attributes
+    ----------
+    name : str
+    module : Module
+    inputs : tuple of str
+        Names of the nodes, or of the graph's input, whose values go in.
+    """
 
     name: str
     module: Module

@@ -36,6 +36,15 @@ __all__ = [
 def fans(shape: Shape) -> tuple[int, int]:
     """Return (fan-in, fan-out) of a weight: how many values one output sums up, and one input feeds.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        (F, C, ...), as of a convolution or a linear layer.
+
+    Returns
+    -------
+    (fan_in, fan_out) : tuple of int
+
     Examples
     --------
     >>> fans((16, 3, 5, 5))
@@ -55,6 +64,15 @@ def gain(nonlinearity: str, a: float = 0.0) -> float:
     nonlinearity : {"linear", "conv", "sigmoid", "tanh", "relu", "leaky_relu"}
     a : float
         Negative slope of "leaky_relu".
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> gain("leaky_relu", 1.0)
+    1.0
     """
     factors = {
         "linear": 1.0,
@@ -69,6 +87,18 @@ def gain(nonlinearity: str, a: float = 0.0) -> float:
 
 def uniform(target: Target, low: float = 0.0, high: float = 1.0, *, rng: Rng = None) -> Target:
     """Fill with values uniform in [low, high).
+
+    Parameters
+    ----------
+    target : Parameter or ndarray
+    low, high : float
+    rng : numpy.random.Generator, int or None
+        A generator, a seed, or the system.
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
 
     Examples
     --------
@@ -85,25 +115,101 @@ def uniform(target: Target, low: float = 0.0, high: float = 1.0, *, rng: Rng = N
 
 
 def normal(target: Target, mean: float = 0.0, std: float = 1.0, *, rng: Rng = None) -> Target:
-    """Fill with normally distributed values."""
+    """Fill with normally distributed values.
+
+    Parameters
+    ----------
+    target : Parameter or ndarray
+    mean, std : float
+    rng : numpy.random.Generator, int or None
+        A generator, a seed, or the system.
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.normal(np.zeros((50, 50)), std=2.0, rng=0)
+    >>> round(float(p.std()))
+    2
+    """
     mean, std = _check.real("normal", "mean", mean), _check.real("normal", "std", std, 0)
     generator = _check.generator("normal", rng)
     return _fill(target, lambda shape: generator.normal(mean, std, shape))
 
 
 def constant(target: Target, value: float) -> Target:
-    """Fill with one value."""
+    """Fill with one value.
+
+    Parameters
+    ----------
+    target : Parameter or ndarray
+    value : float
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.constant(np.zeros(2), 3.0)
+    >>> p.tolist()
+    [3.0, 3.0]
+    """
     value = _check.real("constant", "value", value)
     return _fill(target, lambda shape: np.full(shape, value))
 
 
 def zeros(target: Target) -> Target:
-    """Fill with 0."""
+    """Fill with 0.
+
+    Parameters
+    ----------
+    target : Parameter or ndarray
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.zeros(np.ones(2))
+    >>> p.tolist()
+    [0.0, 0.0]
+    """
     return constant(target, 0.0)
 
 
 def ones(target: Target) -> Target:
-    """Fill with 1."""
+    """Fill with 1.
+
+    Parameters
+    ----------
+    target : Parameter or ndarray
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.ones(np.zeros(2))
+    >>> p.tolist()
+    [1.0, 1.0]
+    """
     return constant(target, 1.0)
 
 
@@ -128,6 +234,19 @@ def kaiming_uniform(
     nonlinearity : str
         See `gain`.
     rng : Generator, int or None
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.kaiming_uniform(np.zeros((4, 3)), rng=0)
+    >>> bool((abs(p) <= 2**0.5).all())
+    True
     """
     bound = math.sqrt(3.0) * gain(nonlinearity, a) / math.sqrt(_fan(target, mode))
     return uniform(target, -bound, bound, rng=rng)
@@ -141,23 +260,91 @@ def kaiming_normal(
     *,
     rng: Rng = None,
 ) -> Target:
-    """Fill normally with standard deviation gain / sqrt(fan); arguments as for `kaiming_uniform`."""
+    """Fill normally with standard deviation gain / sqrt(fan); arguments as for `kaiming_uniform`.
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.kaiming_normal(np.zeros((200, 50)), nonlinearity="linear", rng=0)
+    >>> round(float(p.std()) * 50**0.5, 1)
+    1.0
+    """
     return normal(target, 0.0, gain(nonlinearity, a) / math.sqrt(_fan(target, mode)), rng=rng)
 
 
 def xavier_uniform(target: Target, gain: float = 1.0, *, rng: Rng = None) -> Target:
-    """Fill uniformly in +-gain * sqrt(6 / (fan-in + fan-out))."""
+    """Fill uniformly in +-gain * sqrt(6 / (fan-in + fan-out)).
+
+    Parameters
+    ----------
+    target : Parameter or ndarray
+        A weight of at least two axes.
+    gain : float
+        See `gain`.
+    rng : numpy.random.Generator, int or None
+        A generator, a seed, or the system.
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.xavier_uniform(np.zeros((4, 2)), rng=0)
+    >>> bool((abs(p) <= 1).all())
+    True
+    """
     bound = gain * math.sqrt(6.0 / sum(fans(target.shape)))
     return uniform(target, -bound, bound, rng=rng)
 
 
 def xavier_normal(target: Target, gain: float = 1.0, *, rng: Rng = None) -> Target:
-    """Fill normally with standard deviation gain * sqrt(2 / (fan-in + fan-out))."""
+    """Fill normally with standard deviation gain * sqrt(2 / (fan-in + fan-out)).
+
+    Parameters
+    ----------
+    target : Parameter or ndarray
+        A weight of at least two axes.
+    gain : float
+        See `gain`.
+    rng : numpy.random.Generator, int or None
+        A generator, a seed, or the system.
+
+    Returns
+    -------
+    Parameter or ndarray
+        `target`, filled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> p = nn.init.xavier_normal(np.zeros((100, 100)), rng=0)
+    >>> round(float(p.std()), 1)
+    0.1
+    """
     return normal(target, 0.0, gain * math.sqrt(2.0 / sum(fans(target.shape))), rng=rng)
 
 
 def get(name: str) -> Callable[..., Parameter]:
     """Return an initialiser by name; ValueError with the list of names for an unknown one.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    callable
 
     Examples
     --------

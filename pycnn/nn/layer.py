@@ -18,6 +18,14 @@ class Layer(Module):
 
     What backward needs are references, not copies: an input (or output) that is changed between ``forward`` and
     ``backward`` changes the gradients, and nothing tells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> layer = nn.ReLU()
+    >>> isinstance(layer, nn.Layer), layer(np.array([-1.0, 2.0])).tolist()
+    (True, [0.0, 2.0])
     """
 
     data_format: str = "NCHW"

@@ -19,6 +19,14 @@ class Loss(Module):
 
     As every module a loss keeps its arguments in ``train()`` mode, for one ``backward``, and nothing in
     ``eval()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> loss = nn.MSELoss()
+    >>> isinstance(loss, nn.Loss), float(loss(np.array([3.0]), np.array([1.0]))), loss.backward()
+    (True, 4.0, array([4.]))
     """
 
     reduction: str
@@ -218,6 +226,16 @@ LOSSES: dict[str, type[Loss]] = {
 
 def make_loss(name: str, **options: Any) -> Loss:
     """Return a loss by name; ValueError with the list of names for an unknown one.
+
+    Parameters
+    ----------
+    name : {"cross_entropy", "mse", "bce_with_logits"}
+    **options
+        Arguments of the loss.
+
+    Returns
+    -------
+    Loss
 
     Examples
     --------

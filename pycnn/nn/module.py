@@ -16,7 +16,15 @@ from .summary import Summary, Tracer, Value, summarize
 
 
 class LoadResult(NamedTuple):
-    """Keys that ``load_state_dict(..., strict=False)`` left out."""
+    """Keys that ``load_state_dict(..., strict=False)`` left out.
+
+    Attributes
+    ----------
+    missing : list of str
+        Names of the module that the state lacks.
+    unexpected : list of str
+        Names of the state that the module lacks.
+    """
 
     missing: list[str]
     unexpected: list[str]

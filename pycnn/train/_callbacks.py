@@ -49,6 +49,12 @@ class PlainProgress(Callback):
     ----------
     file : text stream, optional
         Where to write; standard output by default.
+
+    Examples
+    --------
+    >>> import io
+    >>> type(PlainProgress(io.StringIO())).__name__
+    'PlainProgress'
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
@@ -94,6 +100,11 @@ class ProgressBar(Callback):
     ------
     ImportError
         tqdm is not installed.
+
+    Examples
+    --------
+    >>> type(ProgressBar()).__name__
+    'ProgressBar'
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
@@ -159,6 +170,10 @@ def progress(kind: str = "auto") -> Callback:
     ----------
     kind : {"auto", "bar", "plain", "none"}
         "auto": the bar where tqdm is installed and standard error is a terminal, else plain lines.
+
+    Returns
+    -------
+    Callback
 
     Raises
     ------

@@ -37,6 +37,13 @@ def write_checkpoint(path: str | os.PathLike[str], state: State) -> None:
         A value of another kind.
     OSError
         The file cannot be written; an older one stays as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_checkpoint("state.npz", {"step": 3, "mean": np.ones(2)})
+    >>> read_checkpoint("state.npz")["step"]
+    3
     """
     arrays: dict[str, Array] = {}
     tree = _take_arrays(state, "", arrays)
@@ -47,12 +54,27 @@ def write_checkpoint(path: str | os.PathLike[str], state: State) -> None:
 def read_checkpoint(path: str | os.PathLike[str]) -> State:
     """Read what `write_checkpoint` wrote.
 
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    dict
+
     Raises
     ------
     ValueError
         The file is damaged, or no checkpoint.
     OSError
         It cannot be opened.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_checkpoint("state.npz", {"step": 3, "mean": np.ones(2)})
+    >>> read_checkpoint("state.npz")
+    {'step': 3, 'mean': array([1., 1.])}
     """
     note = load_metadata(path).get(_NOTE)
     if note is None:

@@ -78,6 +78,15 @@ def predict_logits(
     Returns
     -------
     ndarray of float32, shape (N, classes)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3, rng=0))
+    >>> x = np.ones((5, 1, 2, 2), np.uint8)
+    >>> predict_logits(net, x, (0.5,), (0.25,)).shape
+    (5, 3)
     """
     if len(x) == 0:
         raise ValueError("predict: x must not be empty, got 0 images")
@@ -92,6 +101,10 @@ def predict_logits(
 
 def predict_proba(model: Module, x: Array, mean: Stats, std: Stats) -> Array:
     """Return the probability of each class, as `predict_logits` returns the outputs they are made of.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, classes)
 
     Examples
     --------
@@ -130,6 +143,15 @@ def evaluate(
     ------
     ValueError
         No images, lengths that differ, a label that the network has no output for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pycnn import nn
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3, rng=0))
+    >>> x = np.ones((5, 1, 2, 2), np.uint8)
+    >>> evaluate(net, x, np.zeros(5, np.int64), (0.5,), (0.25,)).probabilities.shape
+    (5, 3)
     """
     if len(x) != len(y):
         raise ValueError(f"evaluate: x and y must have the same length, got {len(x)} and {len(y)}")

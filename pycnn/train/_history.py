@@ -12,7 +12,20 @@ from pycnn.io import atomic_write
 
 
 class StepResult(NamedTuple):
-    """One step: its number in the run (from 1), mean loss, share of right answers, images, learning rate."""
+    """One step of a run.
+
+    Attributes
+    ----------
+    step : int
+        Its number in the run, from 1.
+    loss : float
+        Mean over the images.
+    accuracy : float
+        Share of right answers.
+    images : int
+    lr : float
+        Learning rate.
+    """
 
     step: int
     loss: float

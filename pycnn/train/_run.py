@@ -253,7 +253,13 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
 
 
 def missing_extras() -> Mapping[str, str]:
-    """Return what each package of the extra ``train`` would add, of those that are not installed."""
+    """Return what each package of the extra ``train`` would add, of those that are not installed.
+
+    Examples
+    --------
+    >>> set(missing_extras()) <= {"tqdm", "matplotlib", "safetensors"}
+    True
+    """
     gains = {
         "tqdm": "a progress bar",
         "safetensors": "model.safetensors",

@@ -61,6 +61,10 @@ def default_config(data: Dataset, /, **settings: object) -> TrainConfig:
     **settings
         Fields of `TrainConfig`; None counts as not given.
 
+    Returns
+    -------
+    TrainConfig
+
     Examples
     --------
     >>> from pycnn.data import digits
@@ -73,7 +77,22 @@ def default_config(data: Dataset, /, **settings: object) -> TrainConfig:
 
 
 def load_data(config: TrainConfig) -> Dataset:
-    """Load the data set that settings name: what lies at ``config.data``, or the bundled digits."""
+    """Load the data set that settings name: what lies at ``config.data``, or the bundled digits.
+
+    Parameters
+    ----------
+    config : TrainConfig
+
+    Returns
+    -------
+    Dataset
+
+    Examples
+    --------
+    >>> from pycnn.data import digits
+    >>> load_data(default_config(digits())).name
+    'digits'
+    """
     if config.data is not None:
         return datasets.load(config.data, image_size=config.image_size)
     if config.image_size is not None:
@@ -84,7 +103,29 @@ def load_data(config: TrainConfig) -> Dataset:
 
 
 def load_for(run: Run, path: str) -> Dataset:
-    """Load a data set to test a run on; image files are resized to what its network takes."""
+    """Load a data set to test a run on; image files are resized to what its network takes.
+
+    Parameters
+    ----------
+    run : Run
+    path : str
+        As `pycnn.data.load` takes it.
+
+    Returns
+    -------
+    Dataset
+
+    Examples
+    --------
+    >>> from pycnn.data import digits
+    >>> config = default_config(digits(), epochs=1, model="lenet")
+    >>> outcome = train(digits(), config, "runs/one", overwrite=True)
+    >>> import numpy as np
+    >>> x, y = digits().x_test, digits().y_test
+    >>> np.savez("test.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    >>> load_for(outcome.run, "test.npz").x_test.shape == x.shape
+    True
+    """
     return datasets.load(path, image_size=run.input_shape[1:] if is_image_folder(path) else None)
 
 
@@ -124,6 +165,14 @@ def train(
         From `Trainer.fit`; the folder then holds the checkpoint and the last good weights.
     OSError
         A file cannot be written.
+
+    Examples
+    --------
+    >>> from pycnn.data import digits
+    >>> config = default_config(digits(), epochs=1, model="lenet")
+    >>> outcome = train(digits(), config, "runs/one", overwrite=True)
+    >>> len(outcome.history), sorted(path.suffix for path in outcome.files)[0]
+    (1, '.csv')
     """
     trainer = _trainer(data, config, callbacks)
     if out is None:
@@ -163,6 +212,14 @@ def resume(
         The data are not those of the run, or its files are damaged.
     FloatingPointError, TrainingInterrupted, OSError
         As `train`.
+
+    Examples
+    --------
+    >>> from pycnn.data import digits
+    >>> config = default_config(digits(), epochs=1, model="lenet")
+    >>> outcome = train(digits(), config, "runs/one", overwrite=True)
+    >>> resume("runs/one").history == outcome.history
+    True
     """
     run = Run.open(path)
     config = run.config if threads is None else dataclasses.replace(run.config, threads=threads)
