@@ -16,6 +16,9 @@
  * On what bounds such kernels see Zhang, Lo and Lu, "High performance depthwise and pointwise convolutions on mobile
  * devices" (AAAI 2020). */
 
+#if defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)
+#define DW_MASKED /* loads */
+#endif
 #define DW_ROWS 4
 #define DW_MOST_HELD 9 /* weights that stay in registers */
 
@@ -164,9 +167,14 @@ ALWAYS_INLINE void NAME(dw_rows)(const int kh, const int kw, const int stride, R
                       room - r * p->dst_line);
 }
 
-/* Kernels with code of their own: rows, columns, rows of taps from one row of outputs to the next. */
+/* Kernels with code of their own: rows, columns, rows of taps from one row of outputs to the next. Few where almost all
+ * planes go another way (depthwise_direct.inc.h). */
+#ifdef DW_MASKED
+#define DW_KERNELS(X) X(3, 3, 1)
+#else
 #define DW_KERNELS(X)                                                                                   \
     X(3, 3, 1) X(3, 3, 2) X(5, 5, 1) X(5, 5, 2) X(1, 1, 1) X(1, 2, 1) X(2, 1, 1) X(2, 2, 1) X(2, 3, 1) X(3, 2, 1)
+#endif
 
 #define DW_ONE(kh, kw, stride)                                                                                  \
     static void NAME(dw_sum_##kh##x##kw##_##stride)(REAL *dst, const REAL *src, const REAL *weight,             \
@@ -279,12 +287,14 @@ ALWAYS_INLINE vec NAME(dw_mask)(ptrdiff_t cols) {
                                                     const REAL *dy, const pycnn_window *p) {                          \
         NAME(dw_dot_part)(kh, kw, stride, sums, src, column, dy, p, NAME(dw_mask)(p->cols));                          \
     }
+#ifndef DW_MASKED
 DW_DOT(3, 3, 1)
 DW_DOT(3, 3, 2)
 DW_DOT(5, 2, 1)
 DW_DOT(5, 1, 1)
 DW_DOT(5, 2, 2)
 DW_DOT(5, 1, 2)
+#endif
 DW_DOT(1, 4, 1)
 DW_DOT(1, 3, 1)
 DW_DOT(1, 2, 1)
@@ -293,24 +303,26 @@ DW_DOT(1, 1, 1)
 
 static void NAME(dw_dot_any)(REAL *sums, const REAL *src, const REAL *dy, const pycnn_window *p) {
     const ptrdiff_t *column = p->column;
+#ifndef DW_MASKED
     const ptrdiff_t stride = p->tap_line && p->src_line % p->tap_line == 0 ? p->src_line / p->tap_line : 0;
-    if (p->kh == 3 && p->kw == 3 && stride == 1) {
-        NAME(dw_dot_3x3_1)(sums, src, column, dy, p);
-    } else if (p->kh == 3 && p->kw == 3 && stride == 2) {
-        NAME(dw_dot_3x3_2)(sums, src, column, dy, p);
-    } else if (p->kh == 5 && (stride == 1 || stride == 2)) {
+    if (p->kh == 3 && p->kw == 3 && (stride == 1 || stride == 2)) {
+        (stride == 1 ? NAME(dw_dot_3x3_1) : NAME(dw_dot_3x3_2))(sums, src, column, dy, p);
+        return;
+    }
+    if (p->kh == 5 && (stride == 1 || stride == 2)) {
         ptrdiff_t j = 0;
         for (; j + 2 <= p->kw; j += 2)
             (stride == 1 ? NAME(dw_dot_5x2_1) : NAME(dw_dot_5x2_2))(sums + j * VL, src, column + j, dy, p);
         if (j < p->kw) (stride == 1 ? NAME(dw_dot_5x1_1) : NAME(dw_dot_5x1_2))(sums + j * VL, src, column + j, dy, p);
-    } else {
-        for (ptrdiff_t i = 0; i < p->kh; i++, src += p->tap_line, sums += p->kw * VL) {
-            ptrdiff_t j = 0;
-            for (; j + 4 <= p->kw; j += 4) NAME(dw_dot_1x4_1)(sums + j * VL, src, column + j, dy, p);
-            if (p->kw - j == 3) NAME(dw_dot_1x3_1)(sums + j * VL, src, column + j, dy, p);
-            if (p->kw - j == 2) NAME(dw_dot_1x2_1)(sums + j * VL, src, column + j, dy, p);
-            if (p->kw - j == 1) NAME(dw_dot_1x1_1)(sums + j * VL, src, column + j, dy, p);
-        }
+        return;
+    }
+#endif
+    for (ptrdiff_t i = 0; i < p->kh; i++, src += p->tap_line, sums += p->kw * VL) {
+        ptrdiff_t j = 0;
+        for (; j + 4 <= p->kw; j += 4) NAME(dw_dot_1x4_1)(sums + j * VL, src, column + j, dy, p);
+        if (p->kw - j == 3) NAME(dw_dot_1x3_1)(sums + j * VL, src, column + j, dy, p);
+        if (p->kw - j == 2) NAME(dw_dot_1x2_1)(sums + j * VL, src, column + j, dy, p);
+        if (p->kw - j == 1) NAME(dw_dot_1x1_1)(sums + j * VL, src, column + j, dy, p);
     }
 }
 
@@ -331,13 +343,27 @@ static void NAME(dw_fold)(REAL *dst, const REAL *sums, ptrdiff_t count, ptrdiff_
     }
 }
 
+#ifdef DW_MASKED
+#include "depthwise_direct.inc.h"
+#endif
+
 static const TYPED(pycnn_depthwise) NAME(depthwise_table) = {
     NAME(dw_pad),
     NAME(dw_sum),
     NAME(dw_dot),
     NAME(dw_fold),
+#ifdef DW_MASKED
+    NAME(dd_direct),
+    NAME(dd_spread_planes),
+    NAME(dd_products),
+#else
+    0,
+    0,
+    0,
+#endif
 };
 
+#undef DW_MASKED
 #undef DW_KERNELS
 #undef DW_ROWS
 #undef DW_MOST_HELD

@@ -15,4 +15,14 @@ typedef struct {
 
     /* dst[i] = the sum of the lanes of sums[i * vl] of all slices, for i < count. */
     void (*fold)(REAL *dst, const REAL *sums, ptrdiff_t count, ptrdiff_t slices, ptrdiff_t slice_step);
+
+    /* The same sums for several planes without a copy; NULL where the instruction set has no masked loads. zero: as
+     * many zeros as src has columns. direct: 3, 5 or 7 rows of taps with stride 1, 3 or 5 with stride 2, at most 7
+     * columns. spread: the gradient of stride 2, 3 or 5 rows of taps. products: dst[i * kw + j] = the sum of src times
+     * dy of all images, for the kernels of direct. */
+    void (*direct)(REAL *dst, const REAL *src, const REAL *weight, const REAL *bias, const REAL *zero,
+                   const pycnn_direct *p);
+    void (*spread)(REAL *dst, const REAL *src, const REAL *weight, const REAL *bias, const REAL *zero,
+                   const pycnn_direct *p);
+    void (*products)(REAL *dst, const REAL *src, const REAL *dy, const REAL *zero, const pycnn_direct *p);
 } T(pycnn_depthwise);

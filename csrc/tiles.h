@@ -30,6 +30,20 @@ typedef struct {
     int spill;                    /* what lies behind a row of dst, up to the end of its last row, may be overwritten */
 } pycnn_window;
 
+/* Planes times small kernels, straight from where they lie: see depthwise_direct.inc.h. Steps in values. */
+typedef struct {
+    ptrdiff_t images, planes;               /* planes of one image; only the products of planes have several images */
+    ptrdiff_t src_image, src_plane, src_line;
+    ptrdiff_t dst_image, dst_plane, dst_line;
+    ptrdiff_t weight_plane, bias_plane;
+    ptrdiff_t first, rows, cols;            /* of dst: rows first .. rows - 1 are wanted */
+    ptrdiff_t height, width;                /* of src */
+    ptrdiff_t top, left;                    /* padding; what is left out where it is negative */
+    ptrdiff_t kh, kw, stride;
+    ptrdiff_t row_step, col_step;           /* dilation; 1 with stride 2 */
+    int flip;                               /* the weights from the last to the first */
+} pycnn_direct;
+
 /* Square windows over a plane of contiguous cells, 2 x 2 or 3 x 3: see pool_window.inc.h. */
 typedef struct {
     ptrdiff_t kernel, stride;

@@ -221,12 +221,20 @@ cdef extern from "tiles.h" nogil:
         const Py_ssize_t* column
         int spill
 
+    ctypedef struct Direct "pycnn_direct":
+        Py_ssize_t images, planes, src_image, src_plane, src_line, dst_image, dst_plane, dst_line
+        Py_ssize_t weight_plane, bias_plane, first, rows, cols, height, width, top, left, kh, kw, stride
+        Py_ssize_t row_step, col_step
+        int flip
     ctypedef struct depthwise_f32 "pycnn_depthwise_f32":
         void (*pad)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                     Py_ssize_t) noexcept nogil
         void (*sum)(float*, const float*, const float*, const Window*, float, int) noexcept nogil
         void (*dot)(float*, const float*, const float*, const Window*) noexcept nogil
         void (*fold)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*direct)(float*, const float*, const float*, const float*, const float*, const Direct*) noexcept nogil
+        void (*spread)(float*, const float*, const float*, const float*, const float*, const Direct*) noexcept nogil
+        void (*products)(float*, const float*, const float*, const float*, const Direct*) noexcept nogil
 
     ctypedef struct depthwise_f64 "pycnn_depthwise_f64":
         void (*pad)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -234,6 +242,11 @@ cdef extern from "tiles.h" nogil:
         void (*sum)(double*, const double*, const double*, const Window*, double, int) noexcept nogil
         void (*dot)(double*, const double*, const double*, const Window*) noexcept nogil
         void (*fold)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*direct)(double*, const double*, const double*, const double*, const double*,
+                       const Direct*) noexcept nogil
+        void (*spread)(double*, const double*, const double*, const double*, const double*,
+                       const Direct*) noexcept nogil
+        void (*products)(double*, const double*, const double*, const double*, const Direct*) noexcept nogil
 
     ctypedef struct tile_tables "pycnn_tiles":
         const gemm_f32* gemm_f32

@@ -3,7 +3,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport Piece, Stretch, Window, tiles
+from pycnn.kernels._runtime cimport Direct, Piece, Stretch, Window, tiles
 
 
 cdef inline Py_ssize_t lanes(floating* tag) noexcept nogil:
@@ -236,3 +236,25 @@ cdef inline void plane_fold(floating* dst, const floating* sums, Py_ssize_t coun
         tiles().depthwise_f32.fold(dst, sums, count, slices, slice_step)
     else:
         tiles().depthwise_f64.fold(dst, sums, count, slices, slice_step)
+
+
+# Several planes at once, from where they lie: there where planes_in_place says so.
+
+cdef inline bint planes_in_place() noexcept nogil:
+    return tiles().depthwise_f32.direct != NULL
+
+
+cdef inline void planes_sum(bint spread, floating* dst, const floating* src, const floating* weight,
+                            const floating* bias, const floating* zero, const Direct* p) noexcept nogil:
+    if floating is float:
+        (tiles().depthwise_f32.spread if spread else tiles().depthwise_f32.direct)(dst, src, weight, bias, zero, p)
+    else:
+        (tiles().depthwise_f64.spread if spread else tiles().depthwise_f64.direct)(dst, src, weight, bias, zero, p)
+
+
+cdef inline void planes_products(floating* dst, const floating* src, const floating* dy, const floating* zero,
+                                 const Direct* p) noexcept nogil:
+    if floating is float:
+        tiles().depthwise_f32.products(dst, src, dy, zero, p)
+    else:
+        tiles().depthwise_f64.products(dst, src, dy, zero, p)

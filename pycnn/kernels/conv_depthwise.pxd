@@ -3,7 +3,7 @@
 from cython cimport floating
 
 from pycnn.kernels._geometry cimport Geometry
-from pycnn.kernels._runtime cimport Window
+from pycnn.kernels._runtime cimport Direct, Window
 from pycnn.kernels._winograd cimport Plane
 
 cdef enum:
@@ -32,6 +32,11 @@ ctypedef struct PlaneSum:
 
 # False where the present code is not made for it.
 cdef bint plan_planes(PlaneSum* p, const Geometry* q, bint backward, Py_ssize_t vl, size_t value_size) noexcept nogil
+
+# What planes_sum and planes_products need of a convolution, or of its gradient for the input with the `stride` of what
+# is read; all but how planes follow each other. False where these are not made for it.
+cdef bint plan_direct(Direct* d, const Geometry* q, const Plane* src, const Plane* dst,
+                      Py_ssize_t stride) noexcept nogil
 
 # One stripe of one plane, between zeros: its rows from t0 to t1 - 1 see rows of `copy`. Returns what to give as src.
 cdef const floating* copy_plane(const PlaneSum* p, const floating* src, Py_ssize_t t0, Py_ssize_t t1,

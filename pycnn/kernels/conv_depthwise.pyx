@@ -7,9 +7,10 @@
 # Both are sums of planes times kernels. The gradient with stride 2 falls into phases, the even and the odd rows and
 # columns of dx: each has the taps for which the division is exact, and reads dy with stride 1; nothing is scattered.
 #
-# Blocking: a piece of work is a stripe of rows of one image and group. The rows that it reads are copied between zeros
-# (csrc/depthwise.inc.h), into L1, unless no tap is outside; then each plane of the result is one call. Columns of dx
-# that lie apart are made side by side and put together at the end.
+# Blocking: the usual kernels, on planes that lie along their rows, read the planes where they are, several at a call
+# (csrc/depthwise_direct.inc.h). For all others a piece of work is a stripe of rows of one image and group. The rows
+# that it reads are copied between zeros (csrc/depthwise.inc.h), into L1, unless no tap is outside; then each plane of
+# the result is one call. Columns of dx that lie apart are made side by side and put together at the end.
 #
 # Every sum runs in one order, (channel, kernel column, kernel row), so any number of threads gives the same bits.
 
@@ -17,9 +18,9 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry
-from pycnn.kernels._integers cimport ceil_div, round_up
-from pycnn.kernels._runtime cimport Window, allocate, num_slots, parallel_work, release
-from pycnn.kernels._tiles cimport lanes, plane_merge, plane_pad, plane_sum
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._runtime cimport Direct, Window, allocate, num_slots, parallel_work, release
+from pycnn.kernels._tiles cimport lanes, plane_merge, plane_pad, plane_sum, planes_in_place, planes_sum
 from pycnn.kernels._winograd cimport plane_of
 
 cdef enum:
@@ -28,6 +29,8 @@ cdef enum:
     STRIPE_BYTES = 24 << 10    # of copies: they share L1 with what is written
     FEWEST_ROWS = 8            # of a stripe: the rows that two stripes read are copied twice
     MOST_BYTES = 1 << 20       # of copies: half of L2 on small machines
+    WANTED_CHUNKS = 64
+    STRIPE_ROWS = 28           # of planes that are cut: whole tiles of 4 and of 7 rows
 
 ctypedef struct Job:
     PlaneSum planes
@@ -41,6 +44,21 @@ ctypedef struct Job:
     bint together
     char* scratch
     size_t slot_bytes
+
+# Planes where they lie.
+ctypedef struct PlanesJob:
+    Direct direct
+    Plane src, dst
+    const void* src_values
+    const void* w
+    const void* bias
+    const void* zero
+    void* dst_values
+    Py_ssize_t images, slices, groups, rows, w_row
+    Py_ssize_t parts       # of the groups
+    Py_ssize_t stripes     # of a plane
+    Py_ssize_t stripe      # rows
+    bint spread
 
 
 # ---- geometry
@@ -268,6 +286,128 @@ cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
     _chunk(<double*> NULL, <Job*> context, chunk, slot)
 
 
+# ---- planes where they lie
+
+# False where a kernel, or what lies in memory, is not for planes_sum.
+cdef bint plan_direct(Direct* d, const Geometry* q, const Plane* src, const Plane* dst,
+                      Py_ssize_t stride) noexcept nogil:
+    cdef Py_ssize_t kh = q.kernel[1]
+    cdef Py_ssize_t kw = q.kernel[2]
+    if not planes_in_place() or q.kernel[0] != 1 or q.stride[0] != 1 or q.pad[0] != 0 or q.x_shape[0] == 0:
+        return False
+    if kw > 7 or kh != 3 and kh != 5 and kh != 7 or kh == 3 and kw != 3 or src.pixel != 1 or dst.pixel != 1:
+        return False
+    if q.stride[1] != q.stride[2] or q.stride[1] > 2:
+        return False
+    if q.stride[1] == 2 and (kh == 7 or q.dilation[1] != 1 or q.dilation[2] != 1):
+        return False
+    d.images = d.planes = 1
+    d.src_line = src.line
+    d.dst_line = dst.line
+    d.weight_plane = d.bias_plane = d.first = d.flip = 0
+    d.src_image = d.src_plane = d.dst_image = d.dst_plane = 0
+    d.rows = dst.height
+    d.cols = dst.width
+    d.height = src.height
+    d.width = src.width
+    d.top = q.pad[1]
+    d.left = q.pad[2]
+    d.kh = kh
+    d.kw = kw
+    d.stride = stride
+    d.row_step = q.dilation[1]
+    d.col_step = q.dilation[2]
+    return True
+
+
+cdef bint _plan_planes(PlanesJob* job, const Geometry* q, bint backward) noexcept nogil:
+    cdef Direct* d = &job.direct
+    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
+    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
+    cdef Py_ssize_t taps = q.kernel[1] * q.kernel[2]
+    job.src = plane_of(q.y_shape, q.y_steps) if backward else plane_of(q.x_shape, q.x_steps)
+    job.dst = plane_of(q.x_shape, q.x_steps) if backward else plane_of(q.y_shape, q.y_steps)
+    job.rows = channels if backward else filters
+    if (filters if backward else channels) != 1 or job.rows == 0 or job.rows > MOST_PLANES:
+        return False
+    job.spread = backward and q.stride[1] == 2
+    if not plan_direct(d, q, &job.src, &job.dst, 1 if backward else q.stride[1]):
+        return False
+    if backward and not job.spread:  # the same sum with the taps from the last to the first
+        d.flip = True
+        d.top = (d.kh - 1) * d.row_step - d.top
+        d.left = (d.kw - 1) * d.col_step - d.left
+    job.images = q.x_shape[0]
+    job.slices = q.x_shape[2]
+    job.groups = q.groups
+    job.w_row = taps
+    d.src_plane = job.src.channel
+    d.dst_plane = job.rows * job.dst.channel
+    d.weight_plane = job.rows * taps
+    d.bias_plane = job.rows
+    job.parts = min(q.groups, max(<Py_ssize_t> 1, WANTED_CHUNKS // max(<Py_ssize_t> 1, job.images * job.slices)))
+    job.stripes = max(<Py_ssize_t> 1, WANTED_CHUNKS // (4 * max(<Py_ssize_t> 1, job.images * job.slices * job.parts)))
+    job.stripe = max(<Py_ssize_t> STRIPE_ROWS, round_up(ceil_div(d.rows, job.stripes), STRIPE_ROWS))
+    job.stripes = ceil_div(d.rows, job.stripe)
+    return True
+
+
+cdef void _planes_chunk(floating* tag, PlanesJob* job, Py_ssize_t chunk) noexcept nogil:
+    cdef Direct d = job.direct
+    cdef Py_ssize_t stripe = chunk % job.stripes
+    cdef Py_ssize_t part = chunk // job.stripes % job.parts
+    cdef Py_ssize_t slice = chunk // (job.stripes * job.parts) % job.slices
+    cdef Py_ssize_t image = chunk // (job.stripes * job.parts * job.slices)
+    cdef Py_ssize_t g0 = part_begin(part, job.parts, job.groups)
+    cdef Py_ssize_t g1 = part_begin(part + 1, job.parts, job.groups)
+    cdef const floating* src = (<const floating*> job.src_values + image * job.src.image + slice * job.src.slice
+                                + g0 * d.src_plane)
+    cdef floating* dst = <floating*> job.dst_values + image * job.dst.image + slice * job.dst.slice + g0 * d.dst_plane
+    cdef const floating* w = <const floating*> job.w + g0 * d.weight_plane
+    cdef const floating* bias = <const floating*> job.bias
+    cdef Py_ssize_t m
+    d.planes = g1 - g0
+    d.first = stripe * job.stripe
+    d.rows = min(d.first + job.stripe, d.rows)
+    for m in range(job.rows):
+        planes_sum(job.spread, dst + m * job.dst.channel, src, w + m * job.w_row,
+                   bias + g0 * job.rows + m if bias != NULL else NULL, <const floating*> job.zero, &d)
+
+
+cdef void _planes_chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _planes_chunk(<float*> NULL, <PlanesJob*> context, chunk)
+
+
+cdef void _planes_chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _planes_chunk(<double*> NULL, <PlanesJob*> context, chunk)
+
+
+cdef int _run_planes(const Geometry* q, bint backward, const floating* src, const floating* w, const floating* bias,
+                     floating* dst) noexcept nogil:
+    cdef PlanesJob job
+    cdef size_t bytes
+    cdef void* zero
+    if not _plan_planes(&job, q, backward):
+        return -1
+    bytes = <size_t> job.direct.width * sizeof(floating)
+    zero = allocate(bytes)
+    if zero == NULL:
+        return 0
+    memset(zero, 0, bytes)
+    job.zero = zero
+    job.src_values = src
+    job.w = w
+    job.bias = bias
+    job.dst_values = dst
+    parallel_work(_planes_chunk_f32 if floating is float else _planes_chunk_f64, &job,
+                  job.images * job.slices * job.parts * job.stripes,
+                  <double> job.images * job.slices * job.groups * job.rows * q.y_shape[3] * q.y_shape[4] * job.w_row)
+    release(zero)
+    return 1
+
+
+# ---- all of it
+
 cdef int depthwise_run(const Geometry* q, bint backward, const floating* src, const floating* w, const floating* bias,
                        floating* dst) noexcept nogil:
     cdef Job job
@@ -275,6 +415,9 @@ cdef int depthwise_run(const Geometry* q, bint backward, const floating* src, co
     cdef Py_ssize_t vl = lanes(<floating*> NULL)
     cdef Py_ssize_t taps = q.kernel[1] * q.kernel[2]
     cdef Py_ssize_t values
+    cdef int done = _run_planes(q, backward, src, w, bias, dst)
+    if done >= 0:
+        return done
     if not plan_planes(p, q, backward, vl, sizeof(floating)):
         return -1
     job.src = src
