@@ -26,6 +26,12 @@ def check(path: Path) -> list[str]:
         faults += [f"{wanted} is missing" for wanted in WANTED if not any(n.endswith(wanted) for n in names)]
         if not any(n.startswith("pycnn/kernels/_runtime.") and n.endswith((".so", ".pyd")) for n in names):
             faults.append("the compiled modules are missing")
+        compiled = {n.split(".")[0] for n in names if n.startswith("pycnn/kernels/") and n.endswith((".so", ".pyd"))}
+        faults += [
+            f"{name}.pyi is missing"
+            for name in sorted(compiled)
+            if f"{name}.pyi" not in names and "_cython" not in name
+        ]
         strays = [n for n in names if n.startswith(("tests/", "csrc/")) or n.endswith((".pyx", ".c"))]
         faults += [f"{name} does not belong" for name in strays]
         for name in names:

@@ -1,6 +1,8 @@
-from typing import Any
+import sys
+from typing import Any, Self
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 MAX_THREADS: int
 
@@ -17,9 +19,11 @@ def set_poison(on: bool) -> None: ...
 def fail_after(n: int) -> None: ...
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]: ...
 
+@disjoint_base
 class Block:
-    def __init__(self, size: int) -> None: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __new__(cls, size: int) -> Self: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 ALGORITHMS: dict[str, tuple[int, int]]
 
