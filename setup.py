@@ -112,11 +112,8 @@ extensions = [
     )
     for name in MODULES
 ]
-# One copy of what Cython needs for memoryviews instead of one per module: a third of the wheel.
-SHARED = "pycnn.kernels._cython"
-extensions.append(Extension(SHARED, ["pycnn/kernels/_cython.c"], define_macros=macros))
 
 setup(
-    ext_modules=cythonize(extensions, compiler_directives=directives, shared_utility_qualified_name=SHARED),
+    ext_modules=cythonize(extensions, compiler_directives=directives),
     cmdclass={"build_ext": BuildExt},
 )

@@ -5,6 +5,7 @@ name of the calling function first, so that a message reads `conv2d: stride must
 """
 
 import itertools
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,6 @@ import numpy as np
 
 # The part that every call runs through is compiled.
 from pycnn.kernels._call import FLOATS as FLOATS
-from pycnn.kernels._call import LIMIT as LIMIT
 from pycnn.kernels._call import array as array
 from pycnn.kernels._call import check_input_dtype as check_input_dtype
 from pycnn.kernels._call import check_shape as check_shape
@@ -23,6 +23,7 @@ from pycnn.kernels._call import input_and_weight as input_and_weight
 from pycnn.kernels._call import output as output
 from pycnn.kernels._call import remembered as remembered
 from pycnn.kernels._call import vector as vector
+from pycnn.kernels._given import LIMIT
 
 Array = np.ndarray[Any, Any]
 
@@ -51,20 +52,22 @@ def index(fn: str, name: str, value: Any, low: int | None = None) -> int:
 
 def number(fn: str, name: str, value: Any) -> float:
     """Return `value` as a finite Python float."""
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, (bool, np.bool_, str, bytes)):
         raise TypeError(f"{fn}: {name} must be a number, got {value!r}")
     try:
         out = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{fn}: {name} must be a number, got {value!r}") from None
-    if out != out or out in (float("inf"), float("-inf")):
+    if not math.isfinite(out):
         raise ValueError(f"{fn}: {name} must be finite, got {value!r}")
     return out
 
 
 def flag(fn: str, name: str, value: Any) -> bool:
     """Return `value` as a bool."""
-    if isinstance(value, (bool, np.bool_)):
+    if value is True or value is False or isinstance(value, np.bool_):
         return bool(value)
     raise TypeError(f"{fn}: {name} must be True or False, got {value!r}")
 
@@ -181,6 +184,7 @@ def in_format(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     return tuple(out)
 
 
+@remembered
 def shape(fn: str, name: str, value: Any, ndim: int) -> tuple[int, ...]:
     """Return `value`, a sequence of `ndim` sizes >= 0, as a tuple."""
     if not isinstance(value, (tuple, list)) or len(value) != ndim:
@@ -220,6 +224,7 @@ def gradient_outputs(
     shapes: Sequence[tuple[int, ...]],
     dtype: np.dtype[Any],
     inputs: Sequence[Array],
+    dense: tuple[bool, bool, bool],
 ) -> tuple[Made, Made, Made]:
     """Return what `output` gives for the gradients of input, weight and bias; (None, None) for one not in `wanted`."""
     want = needs(fn, wanted)
@@ -229,10 +234,10 @@ def gradient_outputs(
         raise ValueError(f"{fn}: out must be three arrays (or None) for input, weight and bias, got {out!r}")
     else:
         _check_apart(fn, out, want)
-    first, second, third = (
-        output(fn, o, shape, dtype, inputs, name) if wanted_one else (None, None)
-        for name, o, shape, wanted_one in zip(("out[0]", "out[1]", "out[2]"), out, shapes, want)
-    )
+    first, second, third = [
+        output(fn, o, shape, dtype, inputs, name, contiguous) if wanted_one else (None, None)
+        for name, o, shape, wanted_one, contiguous in zip(("out[0]", "out[1]", "out[2]"), out, shapes, want, dense)
+    ]
     return first, second, third
 
 

@@ -1,7 +1,6 @@
 """What convolution and transposed convolution share: the gradients of weight and bias."""
 
 from pycnn.functional._args import Array
-from pycnn.kernels import _runtime
 from pycnn.kernels import conv_weight as _kernels
 
 
@@ -12,18 +11,7 @@ def three(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
 
 def weight_gradient(x: Array, dy: Array, dw: Array, order: tuple[int, ...], numbers: tuple[int, ...]) -> None:
     """Write the gradient for the weight; x and dy are the convolution's input and output."""
-    whole = dw if dw.flags.c_contiguous else _runtime.empty(dw.shape, dw.dtype)
     if x.size == 0 or dy.size == 0:
-        whole[...] = 0
+        dw[...] = 0
     else:
-        _kernels.conv_backward_weight(dy, x, whole, order, numbers)
-    if whole is not dw:
-        dw[...] = whole
-
-
-def bias_gradient(dy: Array, db: Array, order: tuple[int, ...]) -> None:
-    """Write the sum of each channel of `dy`."""
-    whole = db if db.flags.c_contiguous else _runtime.empty(db.shape, db.dtype)
-    _kernels.channel_sums(dy, whole, order)
-    if whole is not db:
-        db[...] = whole
+        _kernels.conv_backward_weight(dy, x, dw, order, numbers)

@@ -33,8 +33,10 @@ def _memory_order(arrays: Sequence[Array]) -> tuple[int, ...] | None:
     return order if dense else None
 
 
-def lay_out(fn: str, out: Any, *inputs: Array) -> tuple[Array, Array, Array | None, list[Array]]:
-    """Return (flat result, result, where to copy it afterwards or None, flat inputs).
+def lay_out(fn: str, out: Any, *inputs: Array) -> tuple[Array, Array, Array | None, Sequence[Array]]:
+    """Return (what the kernel writes, the result, where to copy it afterwards or None, what the kernel reads).
+
+    What the kernel gets is contiguous, with one order of the values and whatever shapes.
 
     The inputs have one shape and one dtype. Contiguous ones are used where they are; the first one that is not is
     copied into the result, which the kernel then overwrites in place. An `out` with the strides of all inputs is
@@ -45,6 +47,8 @@ def lay_out(fn: str, out: Any, *inputs: Array) -> tuple[Array, Array, Array | No
     target: Array | None = None
     if out is None:
         y: Array = _runtime.empty(shape, dtype)
+        if all([a.flags.c_contiguous for a in inputs]):
+            return y, y, None, inputs
     else:
         y, target = _args.output(fn, out, shape, dtype, _clashes(out, inputs))
         if not y.flags.c_contiguous:
@@ -66,17 +70,6 @@ def lay_out(fn: str, out: Any, *inputs: Array) -> tuple[Array, Array, Array | No
         else:
             flats.append(a.flatten())
     return flat, y, target, flats
-
-
-def c_output(fn: str, out: Any, like: Array, inputs: Sequence[Array]) -> tuple[Array, Array | None]:
-    """Return a C-contiguous array to write, shaped and typed as `like`, and where to copy it afterwards or None."""
-    if out is not None:
-        y, target = _args.output(fn, out, like.shape, like.dtype, inputs)
-        if y.flags.c_contiguous:
-            return y, target
-        out = y
-    made: Array = _runtime.empty(like.shape, like.dtype)
-    return made, out
 
 
 def c_order(x: Array, y: Array | None = None) -> Array:

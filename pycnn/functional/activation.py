@@ -10,23 +10,13 @@ from typing import Any
 from pycnn.functional import _args
 from pycnn.functional._args import Array
 from pycnn.functional._layout import lay_out
-from pycnn.kernels import _runtime
 from pycnn.kernels import activation as _kernels
-
-_FORWARD32, _FORWARD64 = _kernels.forward["float"], _kernels.forward["double"]
-_BACKWARD32, _BACKWARD64 = _kernels.backward["float"], _kernels.backward["double"]
-_empty = _runtime.empty
 
 
 def _forward(fn: str, op: int, x: Any, out: Any, a: float = 0.0) -> Array:
     x = _args.float_array(fn, "x", x)
-    kernel = _FORWARD32 if x.itemsize == 4 else _FORWARD64
-    if out is None and x.flags.c_contiguous:
-        y: Array = _empty(x.shape, x.dtype)
-        kernel(op, x.reshape(-1), y.reshape(-1), a)
-        return y
     flat, y, target, (source,) = lay_out(fn, out, x)
-    kernel(op, source, flat, a)
+    _kernels.forward(op, source, flat, a)
     return _args.finish(y, target)
 
 
@@ -34,9 +24,8 @@ def _backward(fn: str, op: int, grad_output: Any, x: Any, out: Any, a: float = 0
     x = _args.float_array(fn, "x", x)
     grad_output = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", grad_output, x.shape)
-    kernel = _BACKWARD32 if x.itemsize == 4 else _BACKWARD64
     flat, dx, target, (delta, source) = lay_out(fn, out, grad_output, x)
-    kernel(op, delta, source, flat, a)
+    _kernels.backward(op, delta, source, flat, a)
     return _args.finish(dx, target)
 
 

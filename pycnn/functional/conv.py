@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import bias_gradient, three, weight_gradient
+from pycnn.functional._conv import three, weight_gradient
 from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
+from pycnn.kernels import conv_weight as _weight_kernels
 
 Grads = tuple[Array | None, Array | None, Array | None]
 
@@ -99,7 +100,7 @@ def _backward(
     dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", dy, shape)
     shapes = (x.shape, weight.shape, weight.shape[:1])
-    made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, (dy, x, weight))
+    made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, (dy, x, weight), (False, True, True))
     (dx, _), (dw, _), (db, _) = made
     if dx is not None and dx.size:
         if weight.size:
@@ -109,7 +110,7 @@ def _backward(
     if dw is not None:
         weight_gradient(x, dy, dw, order, numbers)
     if db is not None:
-        bias_gradient(dy, db, order)
+        _weight_kernels.channel_sums(dy, db, order)
     return _args.finish_gradients(made)
 
 

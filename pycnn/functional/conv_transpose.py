@@ -6,9 +6,10 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import bias_gradient, three, weight_gradient
+from pycnn.functional._conv import three, weight_gradient
 from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
+from pycnn.kernels import conv_weight as _weight_kernels
 
 
 class _Geometry(NamedTuple):
@@ -198,12 +199,14 @@ def conv_transpose2d_backward(
     )
     dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", dy, shape)
-    made = _args.gradient_outputs(fn, out, needs, (x.shape, weight.shape, (filters,)), x.dtype, (dy, x, weight))
+    made = _args.gradient_outputs(
+        fn, out, needs, (x.shape, weight.shape, (filters,)), x.dtype, (dy, x, weight), (False, True, True)
+    )
     (dx, _), (dw, _), (db, _) = made
     if dx is not None and dx.size:
         _kernels.conv_forward(dy, c_order(weight), None, dx, order, numbers)
     if dw is not None:
         weight_gradient(dy, x, dw, order, numbers)
     if db is not None:
-        bias_gradient(dy, db, order)
+        _weight_kernels.channel_sums(dy, db, order)
     return _args.finish_gradients(made)

@@ -6,10 +6,8 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional._layout import c_order, c_output
+from pycnn.functional._layout import c_order
 from pycnn.kernels import activation as _kernels
-
-_KEEP = {4: _kernels.keep["float"], 8: _kernels.keep["double"]}
 
 
 def _probability(fn: str, p: Any) -> float:
@@ -37,15 +35,14 @@ def _roll(shape: tuple[int, ...], p: float, rng: np.random.Generator) -> Array:
     """Return a mask, True with probability 1 - p, from one draw of `rng`."""
     mask = np.empty(shape, np.bool_)
     key = int(rng.integers(0, 2**64, dtype=np.uint64))
-    _kernels.roll(mask.reshape(-1).view(np.uint8), key, round(p * 2**32))
+    _kernels.roll(mask, key, round(p * 2**32))
     return mask
 
 
 def _keep(fn: str, x: Array, mask: Array, p: float, out: Any) -> Array:
-    y, target = c_output(fn, out, x, (x, mask))
+    y, target = _args.output(fn, out, x.shape, x.dtype, (x, mask), dense=True)
     scale = 1.0 / (1.0 - p) if p < 1 else float("inf")
-    kept = np.ascontiguousarray(mask).reshape(-1).view(np.uint8)
-    _KEEP[x.itemsize](c_order(x, y).reshape(-1), kept, y.reshape(-1), scale)
+    _kernels.keep(c_order(x, y), np.ascontiguousarray(mask), y, scale)
     return _args.finish(y, target)
 
 

@@ -1,22 +1,20 @@
 """The fully connected layer's product and its gradients."""
 
+from math import prod
 from typing import Any
-
-import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
 from pycnn.kernels import _runtime
+from pycnn.kernels import conv_weight as _sums
 from pycnn.kernels import gemm as _kernels
 
 
 def _matrix(a: Array, columns: int) -> Array:
     """View x as a matrix whose rows or columns are contiguous; a copy only where neither is."""
-    rows = a.size // columns if columns else int(np.prod(a.shape[:-1]))
-    flat = a.reshape(rows, columns)
-    if flat.itemsize in flat.strides or flat.size <= 1:
-        return flat
-    return flat.copy()
+    if a.ndim != 2:
+        a = a.reshape(a.size // columns if columns else prod(a.shape[:-1]), columns)
+    return a if a.flags.c_contiguous or a.itemsize in a.strides else a.copy()
 
 
 def _check(fn: str, x: Any, weight: Any) -> tuple[Array, Array]:
@@ -33,9 +31,9 @@ def _check(fn: str, x: Any, weight: Any) -> tuple[Array, Array]:
 
 def _product(a: Array, b: Array, bias: Array | None, out: Array) -> None:
     """Write a @ b + bias to `out`, which may have any strides and number of axes."""
-    flat = out.reshape(a.shape[0], b.shape[1]) if out.flags.c_contiguous else _runtime.empty(out.shape, out.dtype)
-    _kernels.gemm(a, b, bias, flat.reshape(a.shape[0], b.shape[1]))
-    if not out.flags.c_contiguous:
+    flat = out if out.ndim == 2 or out.flags.c_contiguous else _runtime.empty(out.shape, out.dtype)
+    _kernels.gemm(a, b, bias, flat if flat.ndim == 2 else flat.reshape(a.shape[0], b.shape[1]))
+    if flat is not out:
         out[...] = flat
 
 
@@ -72,10 +70,7 @@ def linear(x: Any, weight: Any, bias: Any = None, *, out: Array | None = None) -
     """
     fn = "linear"
     x, weight = _check(fn, x, weight)
-    if bias is not None:
-        bias = _args.float_array(fn, "bias", bias, x.dtype)
-        _args.check_shape(fn, "bias", bias, weight.shape[:1])
-        bias = np.ascontiguousarray(bias)
+    bias = _args.vector(fn, "bias", bias, x.dtype, weight.shape[0])
     inputs = (x, weight) if bias is None else (x, weight, bias)
     y, target = _args.output(fn, out, (*x.shape[:-1], weight.shape[0]), x.dtype, inputs)
     if y.size:
@@ -127,7 +122,7 @@ def linear_backward(
     dy = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", dy, (*x.shape[:-1], weight.shape[0]))
     shapes = (x.shape, weight.shape, weight.shape[:1])
-    made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, (dy, x, weight))
+    made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, (dy, x, weight), (False, False, True))
     (dx, _), (dw, _), (db, _) = made
     dy_rows = _matrix(dy, weight.shape[0])
     if dx is not None and dx.size:
@@ -135,5 +130,5 @@ def linear_backward(
     if dw is not None and dw.size:
         _product(dy_rows.T, _matrix(x, x.shape[-1]), None, dw)
     if db is not None:
-        db[...] = np.sum(dy_rows, axis=0, dtype=np.float64)
+        _sums.channel_sums(dy_rows, db, (0, 1))
     return _args.finish_gradients(made)

@@ -11,13 +11,8 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional._layout import c_order, c_output
+from pycnn.functional._layout import c_order
 from pycnn.kernels import softmax as _kernels
-
-_CROSS_ENTROPY = {4: _kernels.cross_entropy["float"], 8: _kernels.cross_entropy["double"]}
-_CROSS_BACKWARD = {4: _kernels.cross_entropy_backward["float"], 8: _kernels.cross_entropy_backward["double"]}
-_ERROR = {4: _kernels.error["float"], 8: _kernels.error["double"]}
-_ERROR_BACKWARD = {4: _kernels.error_backward["float"], 8: _kernels.error_backward["double"]}
 
 _REDUCTIONS = ("mean", "sum", "none")
 _INTEGERS = "iu"
@@ -43,6 +38,10 @@ def _delta(fn: str, grad_output: Any, reduction: str, x: Array, shape: tuple[int
         raise TypeError(f"{fn}: grad_output must be a number, got {type(grad_output).__name__}") from None
 
 
+def _contiguous(x: Array | None) -> Array | None:
+    return None if x is None else c_order(x)
+
+
 class _Labelled:
     """The checked arguments of cross entropy: logits (N, C, *d) as (outer, classes, inner), labels as a flat array."""
 
@@ -58,11 +57,7 @@ class _Labelled:
         self.shape = (x.shape[0], *x.shape[2:])
         _args.check_shape(fn, "target", target, self.shape)
         _args.choice(fn, "reduction", reduction, _REDUCTIONS)
-        self.weight = None
-        if weight is not None:
-            self.weight = _args.float_array(fn, "weight", weight, x.dtype)
-            _args.check_shape(fn, "weight", self.weight, (x.shape[1],))
-            self.weight = c_order(self.weight)
+        self.weight = _args.vector(fn, "weight", weight, x.dtype, x.shape[1])
         self.smoothing = _args.number(fn, "label_smoothing", label_smoothing)
         if not 0 <= self.smoothing <= 1:
             raise ValueError(f"{fn}: label_smoothing must be between 0 and 1, got {label_smoothing!r}")
@@ -84,10 +79,11 @@ class _Labelled:
     def losses(self) -> tuple[Array, float, float]:
         """Return the loss of each sample in float64, their sum, and the sum of the labels' weights."""
         losses = np.empty(self.labels.shape)
-        total, count = _CROSS_ENTROPY[self.x.itemsize](
-            c_order(self.x).reshape(self.folded),
+        total, count = _kernels.cross_entropy(
+            c_order(self.x),
             self.labels,
             self.weight,
+            self.folded,
             self.smoothing,
             self.has_ignored,
             self.ignored,
@@ -208,17 +204,20 @@ def cross_entropy_backward(
     delta, scale = _delta(fn, grad_output, reduction, given.x, given.shape)
     if reduction == "mean":
         scale = _mean(scale, given.count())
-    dx, out_target = c_output(fn, out, given.x, [a for a in (given.x, given.weight, delta) if a is not None])
-    _CROSS_BACKWARD[given.x.itemsize](
-        None if delta is None else c_order(delta).reshape(-1),
-        c_order(given.x, dx).reshape(given.folded),
+    dx, out_target = _args.output(
+        fn, out, given.x.shape, given.x.dtype, [a for a in (given.x, given.weight, delta) if a is not None], dense=True
+    )
+    _kernels.cross_entropy_backward(
+        _contiguous(delta),
+        c_order(given.x, dx),
         given.labels,
         given.weight,
+        given.folded,
         given.smoothing,
         given.has_ignored,
         given.ignored,
         scale,
-        dx.reshape(given.folded),
+        dx,
     )
     return _args.finish(dx, out_target)
 
@@ -231,17 +230,13 @@ def _pair(fn: str, x: Any, target: Any, reduction: Any) -> tuple[Array, Array]:
     return x, target
 
 
-def _flat(x: Array | None) -> Array | None:
-    return None if x is None else c_order(x).reshape(-1)
-
-
 def _error(kind: int, x: Array, target: Array, weights: tuple[Array | None, ...], reduction: str) -> Any:
-    arguments = (kind, _flat(x), _flat(target), *map(_flat, weights))
+    w, p = map(_contiguous, weights)
     if reduction == "none":
         losses, _ = _args.output("", None, x.shape, x.dtype)
-        _ERROR[x.itemsize](*arguments, losses.reshape(-1))
+        _kernels.error(kind, c_order(x), c_order(target), w, p, losses)
         return losses
-    total = _ERROR[x.itemsize](*arguments, None)
+    total = _kernels.error(kind, c_order(x), c_order(target), w, p, None)
     with np.errstate(over="ignore"):
         return x.dtype.type(_mean(total, x.size) if reduction == "mean" else total)
 
@@ -260,10 +255,9 @@ def _error_backward(
     if reduction == "mean":
         scale = _mean(scale, x.size)
     inputs = [a for a in (delta, x, target, *weights) if a is not None]
-    dx, out_target = c_output(fn, out, x, inputs)
-    _ERROR_BACKWARD[x.itemsize](
-        kind, _flat(delta), c_order(x, dx).reshape(-1), _flat(target), *map(_flat, weights), scale, dx.reshape(-1)
-    )
+    dx, out_target = _args.output(fn, out, x.shape, x.dtype, inputs, dense=True)
+    w, p = map(_contiguous, weights)
+    _kernels.error_backward(kind, _contiguous(delta), c_order(x, dx), c_order(target), w, p, scale, dx)
     return _args.finish(dx, out_target)
 
 

@@ -8,30 +8,25 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._layout import c_order, c_output
+from pycnn.functional._layout import c_order
 from pycnn.kernels import _runtime
 from pycnn.kernels import norm as _kernels
-
-_STATS = {4: _kernels.batch_stats["float"], 8: _kernels.batch_stats["double"]}
-_MOVE = {4: _kernels.move["float"], 8: _kernels.move["double"]}
-_SUMS = {4: _kernels.gradient_sums["float"], 8: _kernels.gradient_sums["double"]}
-_NORMALISE = {4: _kernels.normalise["float"], 8: _kernels.normalise["double"]}
-_GRADIENT = {4: _kernels.input_gradient["float"], 8: _kernels.input_gradient["double"]}
-_RESPONSE = {4: _kernels.response_norm["float"], 8: _kernels.response_norm["double"]}
 
 #: data_format -> the channel axis, counted from the end where the number of axes decides.
 _CHANNEL_AXIS = {"NCHW": 1, "NHWC": -1, "HWCN": -2}
 
 Folded = tuple[int, int, int]
+NO_STATS = (None, None)
 
 
-def _fold(fn: str, x: Array, data_format: Any) -> Folded:
+@_args.remembered
+def _fold(fn: str, shape: tuple[int, ...], data_format: Any) -> Folded:
     """Return the shape (outer, channels, inner)."""
     _args.choice(fn, "data_format", data_format, tuple(_CHANNEL_AXIS))
-    if x.ndim < 2:
-        raise ValueError(f"{fn}: x must have at least 2 axes, got shape {x.shape}")
-    axis = _CHANNEL_AXIS[data_format] % x.ndim
-    return prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+    if len(shape) < 2:
+        raise ValueError(f"{fn}: x must have at least 2 axes, got shape {shape}")
+    axis = _CHANNEL_AXIS[data_format] % len(shape)
+    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
 
 
 def _check_dtype(fn: str, x: Array, running_mean: Any, weight: Any) -> None:
@@ -40,31 +35,20 @@ def _check_dtype(fn: str, x: Array, running_mean: Any, weight: Any) -> None:
     _args.check_input_dtype(fn, x, name, parameter)
 
 
-def _vector(fn: str, name: str, value: Any, x: Array, channels: int) -> Array | None:
-    """Return an optional argument with one number a channel."""
-    if value is None:
-        return None
-    value = _args.float_array(fn, name, value, x.dtype)
+def _running(fn: str, name: str, value: Any, x: Array, channels: int, written: bool) -> tuple[Array | None, Any]:
+    """Return running statistics, checked, and where to copy them afterwards or None, as the call will update them."""
+    if value is None or not written:
+        return _args.vector(fn, name, value, x.dtype, channels), None
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}")
+    if value.dtype != x.dtype:
+        raise TypeError(f"{fn}: {name} must have the dtype of the other arrays, {x.dtype}, got {value.dtype}")
     _args.check_shape(fn, name, value, (channels,))
-    return c_order(value)
-
-
-def _running(fn: str, mean: Any, var: Any, x: Array, channels: int, written: bool) -> list[Any]:
-    """Return the running statistics: the arrays themselves where the call will update them, in any case checked."""
-    arrays = []
-    for name, value in (("running_mean", mean), ("running_var", var)):
-        if value is None or not written:
-            arrays.append(_vector(fn, name, value, x, channels))
-            continue
-        if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
-            raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}")
-        if value.dtype != x.dtype:
-            raise TypeError(f"{fn}: {name} must have the dtype of the other arrays, {x.dtype}, got {value.dtype}")
-        _args.check_shape(fn, name, value, (channels,))
-        if not value.flags.writeable:
-            raise ValueError(f"{fn}: {name} is read-only")
-        arrays.append(value)
-    return arrays
+    if not value.flags.writeable:
+        raise ValueError(f"{fn}: {name} is read-only")
+    if value.flags.c_contiguous and value.flags.aligned:
+        return value, None
+    return value.astype(x.dtype), value
 
 
 def _eps(fn: str, value: Any) -> float:
@@ -72,28 +56,6 @@ def _eps(fn: str, value: Any) -> float:
     if eps <= 0:
         raise ValueError(f"{fn}: eps must be > 0, got {value!r}")
     return eps
-
-
-def _batch_stats(cells: Array) -> tuple[Array, Array]:
-    """Return mean and (biased) variance of the channels of (outer, channels, inner) in float64; NaN of no values."""
-    mean, var = np.empty(cells.shape[1]), np.empty(cells.shape[1])
-    _STATS[cells.itemsize](cells, mean, var)
-    return mean, var
-
-
-def _inv_std(var: Array, eps: float) -> Array:
-    inv_std = np.empty(var.shape)
-    _kernels.invert(var.astype(np.float64, copy=False), eps, inv_std)
-    return inv_std
-
-
-def _move(running: Array | None, batch: Array, momentum: float, factor: float) -> None:
-    if running is None:
-        return
-    values = running if running.flags.aligned else running.copy()
-    _MOVE[running.itemsize](values, batch, momentum, factor)
-    if values is not running:
-        running[...] = values
 
 
 def batch_norm(
@@ -167,65 +129,45 @@ def batch_norm(
     """
     fn = "batch_norm"
     x = _args.float_array(fn, "x", x)
-    folded = _fold(fn, x, data_format)
+    folded = outer, channels, inner = _fold(fn, x.shape, data_format)
     _check_dtype(fn, x, running_mean, weight)
     training = _args.flag(fn, "training", training)
     return_stats = _args.flag(fn, "return_stats", return_stats)
-    running = _running(fn, running_mean, running_var, x, folded[1], training)
-    weight = _vector(fn, "weight", weight, x, folded[1])
-    bias = _vector(fn, "bias", bias, x, folded[1])
+    mean, mean_target = _running(fn, "running_mean", running_mean, x, channels, training)
+    var, var_target = _running(fn, "running_var", running_var, x, channels, training)
+    weight = _args.vector(fn, "weight", weight, x.dtype, channels)
+    bias = _args.vector(fn, "bias", bias, x.dtype, channels)
     momentum = _args.number(fn, "momentum", momentum)
     if not 0 <= momentum <= 1:
         raise ValueError(f"{fn}: momentum must be between 0 and 1, got {momentum!r}")
     eps = _eps(fn, eps)
-    count = _check_count(fn, x, folded, training, running)
-    y, target = c_output(fn, out, x, [a for a in (x, weight, bias, *running) if a is not None])
-
-    cells = c_order(x, y).reshape(folded)
-    mean, var = _batch_stats(cells) if training else (running[0].astype(np.float64), running[1])
-    inv_std = _inv_std(var, eps)
-    _NORMALISE[x.itemsize](cells, mean, inv_std, weight, bias, y.reshape(folded))
+    _check_count(fn, x, outer * inner, training, mean, var)
+    inputs = [a for a in (x, weight, bias, mean, var, mean_target, var_target) if a is not None]
+    y, target = _args.output(fn, out, x.shape, x.dtype, inputs, dense=True)
+    stats = (_runtime.empty((channels,), x.dtype), _runtime.empty((channels,), x.dtype)) if return_stats else NO_STATS
+    _kernels.forward(c_order(x, y), folded, mean, var, weight, bias, training, momentum, eps, y, *stats)
+    if mean_target is not None:
+        mean_target[...] = mean
+    if var_target is not None:
+        var_target[...] = var
     y = _args.finish(y, target)
-    if training and count:
-        _move(running[0], mean, momentum, 1.0)
-        _move(running[1], var, momentum, count / (count - 1))
-    if not return_stats:
-        return y
-    with np.errstate(over="ignore"):
-        return y, mean.astype(x.dtype), inv_std.astype(x.dtype)
+    return (y, *stats) if return_stats else y
 
 
-def _check_count(fn: str, x: Array, folded: Folded, training: bool, running: Sequence[Any]) -> int:
-    """Return how many values a channel has; raise where that is too few, or statistics are missing."""
-    count = folded[0] * folded[2]
+def _check_count(fn: str, x: Array, count: int, training: bool, mean: Any, var: Any) -> None:
+    """Raise where the `count` values of a channel are too few, or statistics are missing."""
     if training and count == 1:
         raise ValueError(f"{fn}: training needs more than 1 value in each channel, got shape {x.shape}")
-    if not training and (running[0] is None or running[1] is None):
+    if not training and (mean is None or var is None):
         raise ValueError(f"{fn}: running_mean and running_var must be given unless training=True")
-    return count
 
 
-def _backward_stats(
-    fn: str, stats: Sequence[Array] | None, cells: Array, training: bool, running: Sequence[Any], eps: float
-) -> tuple[Array, Array]:
-    """Return mean and 1 / standard deviation in float64: saved, running, or of the batch once more."""
-    if stats is not None:
-        return stats[0].astype(np.float64), stats[1].astype(np.float64)
-    mean, var = _batch_stats(cells) if training else running
-    return mean.astype(np.float64), _inv_std(var, eps)
-
-
-def _check_stats(fn: str, stats: Any, x: Array, channels: int) -> tuple[Array, Array] | None:
-    if stats is None:
-        return None
+def _check_stats(fn: str, stats: Any, x: Array, channels: int) -> tuple[Array | None, ...]:
     if not isinstance(stats, (tuple, list)) or len(stats) != 2:
         raise ValueError(f"{fn}: stats must be the pair (mean, inv_std) of the forward pass, got {stats!r}")
-    pair = []
-    for part in stats:
-        part = _args.float_array(fn, "stats", part, x.dtype)
-        _args.check_shape(fn, "stats", part, (channels,))
-        pair.append(part)
-    return pair[0], pair[1]
+    return tuple(
+        [_args.vector(fn, "stats", _args.float_array(fn, "stats", s, x.dtype), x.dtype, channels) for s in stats]
+    )
 
 
 def batch_norm_backward(
@@ -292,41 +234,33 @@ def batch_norm_backward(
     x = _args.float_array(fn, "x", x)
     grad_output = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", grad_output, x.shape)
-    folded = _fold(fn, x, data_format)
+    folded = outer, channels, inner = _fold(fn, x.shape, data_format)
     _check_dtype(fn, x, running_mean, weight)
     training = _args.flag(fn, "training", training)
-    running = _running(fn, running_mean, running_var, x, folded[1], False)
-    weight = _vector(fn, "weight", weight, x, folded[1])
+    mean, _ = _running(fn, "running_mean", running_mean, x, channels, False)
+    var, _ = _running(fn, "running_var", running_var, x, channels, False)
+    weight = _args.vector(fn, "weight", weight, x.dtype, channels)
     eps = _eps(fn, eps)
-    stats = _check_stats(fn, stats, x, folded[1])
-    if stats is None:
-        _check_count(fn, x, folded, training, running)
-    inputs = [a for a in (grad_output, x, weight, *running, *(stats or ())) if a is not None]
-    shapes = (x.shape, (folded[1],), (folded[1],))
-    made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, inputs)
-    dx, dweight, dbias = (pair[0] for pair in made)
-
-    delta, cells = c_order(grad_output).reshape(folded), c_order(x).reshape(folded)
-    mean, inv_std = _backward_stats(fn, stats, cells, training, running, eps)
-    sums = np.zeros((2, folded[1]))
-    if training or dweight is not None or dbias is not None:
-        _SUMS[x.itemsize](delta, cells, mean, sums)
-    if dx is not None:
-        flat = dx if dx.flags.c_contiguous else _runtime.empty(x.shape, x.dtype)
-        _GRADIENT[x.itemsize](delta, cells, mean, inv_std, weight, sums if training else None, flat.reshape(folded))
-        if flat is not dx:
-            np.copyto(dx, flat)
-    with np.errstate(invalid="ignore", over="ignore"):
-        if dweight is not None:
-            dweight[...] = sums[1] * inv_std if x.size else 0.0
-        if dbias is not None:
-            dbias[...] = sums[0]
+    inv_std = None
+    if stats is not None:
+        mean, inv_std = _check_stats(fn, stats, x, channels)
+    else:
+        _check_count(fn, x, outer * inner, training, mean, var)
+        if training:
+            mean = var = None
+    inputs = [a for a in (grad_output, x, weight, mean, var, inv_std) if a is not None]
+    shapes = (x.shape, (channels,), (channels,))
+    made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, inputs, (True, True, True))
+    (dx, _), (dweight, _), (dbias, _) = made
+    _kernels.backward(
+        c_order(grad_output), c_order(x), folded, mean, var, inv_std, weight, training, eps, dx, dweight, dbias
+    )
     return _args.finish_gradients(made)
 
 
 def _window(fn: str, x: Array, size: Any, data_format: Any) -> tuple[Folded, int, int]:
     """Return the folded shape and how far the window reaches before and after its channel."""
-    folded = _fold(fn, x, data_format)
+    folded = _fold(fn, x.shape, data_format)
     size = _args.index(fn, "size", size, 1)
     return folded, min(size // 2, folded[1]), min((size - 1) // 2, folded[1])
 
@@ -393,8 +327,8 @@ def local_response_norm(
     x = _args.float_array(fn, "x", x)
     folded, before, after = _window(fn, x, size, data_format)
     numbers = _response_numbers(fn, size, alpha, beta, k)
-    y, target = c_output(fn, out, x, (x,))
-    _RESPONSE[x.itemsize](None, c_order(x, y).reshape(folded), y.reshape(folded), before, after, *numbers)
+    y, target = _args.output(fn, out, x.shape, x.dtype, (x,), dense=True)
+    _kernels.response_norm(None, c_order(x, y), y, folded, before, after, *numbers)
     return _args.finish(y, target)
 
 
@@ -447,9 +381,6 @@ def local_response_norm_backward(
     _args.check_shape(fn, "grad_output", grad_output, x.shape)
     folded, before, after = _window(fn, x, size, data_format)
     numbers = _response_numbers(fn, size, alpha, beta, k)
-    dx, target = c_output(fn, out, x, (grad_output, x))
-    delta = c_order(grad_output)
-    _RESPONSE[x.itemsize](
-        delta.reshape(folded), c_order(x, dx).reshape(folded), dx.reshape(folded), before, after, *numbers
-    )
+    dx, target = _args.output(fn, out, x.shape, x.dtype, (grad_output, x), dense=True)
+    _kernels.response_norm(c_order(grad_output), c_order(x, dx), dx, folded, before, after, *numbers)
     return _args.finish(dx, target)

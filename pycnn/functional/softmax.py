@@ -5,28 +5,25 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional._layout import c_order, c_output
+from pycnn.functional._layout import c_order
 from pycnn.kernels import softmax as _kernels
 
-_SOFTMAX = {4: _kernels.softmax["float"], 8: _kernels.softmax["double"]}
-_BACKWARD = {4: _kernels.softmax_backward["float"], 8: _kernels.softmax_backward["double"]}
 
-
-def _folded(fn: str, x: Array, dim: Any) -> tuple[int, int, int]:
+@_args.remembered
+def _folded(fn: str, shape: tuple[int, ...], dim: Any) -> tuple[int, int, int]:
     """Return the shape (outer, n, inner) with axis `dim` in the middle."""
     axis = _args.index(fn, "dim", dim)
-    if x.ndim < 1 or not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"{fn}: dim must be an axis of x, got {axis} for shape {x.shape}")
-    axis %= x.ndim
-    shape = x.shape
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(f"{fn}: dim must be an axis of x, got {axis} for shape {shape}")
+    axis %= len(shape)
     return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
 
 
 def _forward(fn: str, x: Any, dim: Any, out: Any, log: bool) -> Array:
     x = _args.float_array(fn, "x", x)
-    folded = _folded(fn, x, dim)
-    y, target = c_output(fn, out, x, (x,))
-    _SOFTMAX[x.itemsize](c_order(x, y).reshape(folded), y.reshape(folded), log)
+    folded = _folded(fn, x.shape, dim)
+    y, target = _args.output(fn, out, x.shape, x.dtype, (x,), dense=True)
+    _kernels.softmax(c_order(x, y), y, folded, log)
     return _args.finish(y, target)
 
 
@@ -34,10 +31,9 @@ def _backward(fn: str, grad_output: Any, output: Any, dim: Any, out: Any, log: b
     output = _args.float_array(fn, "output", output)
     grad_output = _args.float_array(fn, "grad_output", grad_output, output.dtype)
     _args.check_shape(fn, "grad_output", grad_output, output.shape)
-    folded = _folded(fn, output, dim)
-    dx, target = c_output(fn, out, output, (grad_output, output))
-    delta = c_order(grad_output, dx)
-    _BACKWARD[output.itemsize](delta.reshape(folded), c_order(output).reshape(folded), dx.reshape(folded), log)
+    folded = _folded(fn, output.shape, dim)
+    dx, target = _args.output(fn, out, output.shape, output.dtype, (grad_output, output), dense=True)
+    _kernels.softmax_backward(c_order(grad_output, dx), c_order(output), dx, folded, log)
     return _args.finish(dx, target)
 
 

@@ -14,5 +14,16 @@ ctypedef struct View:
 # `order`: the axes (N, C, *spatial) of the array; None: they are in that order, and the array is C-contiguous.
 cdef int read_volume(View* v, object array, tuple order) except -1
 
+# A matrix: the first two of shape and steps.
+cdef int read_matrix(View* v, object array) except -1
+
+# The values of a C-contiguous array of any shape.
+ctypedef struct Flat:
+    void* data
+    Py_ssize_t size      # bytes of a value
+    Py_ssize_t count
+
+cdef int read_flat(Flat* f, object array) except -1
+
 # Address of the values of a C-contiguous array, which has to have `count` of `size` bytes each; NULL for None.
 cdef void* values(object array, Py_ssize_t size, Py_ssize_t count) except? NULL

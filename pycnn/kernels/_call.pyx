@@ -1,19 +1,19 @@
 # What a call costs beside its arithmetic is spent here, so it is compiled: arrays are read and checked, hyperparameters
 # looked up.
 
+from cython cimport auto_pickle
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 
 from pycnn.kernels._runtime cimport empty
 
-import math
-
 import numpy as np
+
+from pycnn.kernels._given import foreign_array, given_output, no_memory
 
 cdef object _ndarray = np.ndarray
 cdef object _float32 = np.dtype(np.float32)
 cdef object _float64 = np.dtype(np.float64)
 FLOATS = (_float32, _float64)
-LIMIT = 2**62  # of bytes, and of any single hyperparameter: what a signed 64-bit size can hold with room to add
 
 # Buffers are released at once: the memory stays for as long as the array, which the caller of the kernel holds.
 
@@ -22,7 +22,7 @@ cdef int read_volume(View* v, object array, tuple order) except -1:
     cdef Py_ssize_t a, axis, i = 0
     PyObject_GetBuffer(array, &b, PyBUF_C_CONTIGUOUS if order is None else PyBUF_STRIDES)
     try:
-        if not 3 <= b.ndim <= 5 or (order is not None and len(order) != b.ndim):
+        if not 2 <= b.ndim <= 5 or (order is not None and len(order) != b.ndim):
             raise ValueError(f"pycnn: a kernel got an array of {b.ndim} axes")
         v.data = b.buf
         v.size = b.itemsize
@@ -39,15 +39,41 @@ cdef int read_volume(View* v, object array, tuple order) except -1:
     return 0
 
 
-cdef void* values(object array, Py_ssize_t size, Py_ssize_t count) except? NULL:
+cdef int read_matrix(View* v, object array) except -1:
     cdef Py_buffer b
+    cdef Py_ssize_t a
+    PyObject_GetBuffer(array, &b, PyBUF_STRIDES)
+    try:
+        if b.ndim != 2:
+            raise ValueError(f"pycnn: a kernel got an array of {b.ndim} axes")
+        v.data = b.buf
+        v.size = b.itemsize
+        for a in range(2):
+            v.shape[a] = b.shape[a]
+            v.steps[a] = b.strides[a] // b.itemsize
+    finally:
+        PyBuffer_Release(&b)
+    return 0
+
+
+cdef int read_flat(Flat* f, object array) except -1:
+    cdef Py_buffer b
+    PyObject_GetBuffer(array, &b, PyBUF_SIMPLE)
+    f.data = b.buf
+    f.size = b.itemsize
+    f.count = b.len // b.itemsize
+    PyBuffer_Release(&b)
+    return 0
+
+
+cdef void* values(object array, Py_ssize_t size, Py_ssize_t count) except? NULL:
+    cdef Flat f
     if array is None:
         return NULL
-    PyObject_GetBuffer(array, &b, PyBUF_SIMPLE)
-    PyBuffer_Release(&b)
-    if b.itemsize != size or b.len != size * count:
-        raise ValueError(f"pycnn: a kernel got {b.len} bytes for {count} values of {size}")
-    return b.buf
+    read_flat(&f, array)
+    if f.size != size or f.count != count:
+        raise ValueError(f"pycnn: a kernel got {f.count} values of {f.size} bytes for {count} of {size}")
+    return f.data
 
 
 # ---- arrays that a user gave
@@ -55,31 +81,10 @@ cdef void* values(object array, Py_ssize_t size, Py_ssize_t count) except? NULL:
 cpdef object array(str fn, str name, value):
     """Return `value` as an ndarray: arrays and array-likes of other libraries pass, lists and masked arrays do not."""
     if type(value) is not _ndarray:
-        value = _foreign_array(fn, name, value)
+        value = foreign_array(fn, name, value)
     if not value.dtype.isnative or not value.flags.aligned:
         value = value.astype(value.dtype.newbyteorder("="), order="C")
     return value
-
-
-cdef object _foreign_array(str fn, str name, value):
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{fn}: {name} must be a plain array, got a masked array")
-    if isinstance(value, _ndarray):
-        return np.asarray(value)
-    if isinstance(value, np.generic) or value is None or isinstance(value, (list, tuple, str, bytes, int, float)):
-        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}")
-    if (hasattr(value, "__array__") or hasattr(value, "__array_interface__") or hasattr(value, "__dlpack__")
-            or hasattr(value, "__buffer__") or isinstance(value, memoryview)):
-        try:
-            if hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
-                return np.asarray(value)
-            return np.asarray(np.from_dlpack(value))
-        except Exception as error:
-            raise TypeError(f"{fn}: {name} cannot be read as an array: {error}") from error
-    try:
-        return np.asarray(memoryview(value))
-    except TypeError:
-        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(value).__name__}") from None
 
 
 cpdef object float_array(str fn, str name, value, dtype=None):
@@ -127,8 +132,8 @@ def vector(str fn, str name, value, dtype, Py_ssize_t count):
 
 # ---- results
 
-cpdef tuple output(str fn, out, tuple expected, dtype, inputs=(), str name="out"):
-    """Return (array to write, array to copy it to afterwards or None).
+cpdef tuple output(str fn, out, tuple expected, dtype, inputs=(), str name="out", bint dense=False):
+    """Return (array to write, array to copy it to afterwards or None); `dense`: the first one is C-contiguous.
 
     `out=None` gives recycled memory. An `out` that shares memory with an input is written through a copy, so the result
     is as if the inputs had been copied first: call `finish` with both when the kernel is done.
@@ -138,20 +143,8 @@ cpdef tuple output(str fn, out, tuple expected, dtype, inputs=(), str name="out"
             return empty(expected, dtype), None
         except MemoryError:
             pass
-        if math.prod(expected) * dtype.itemsize > LIMIT:
-            raise ValueError(f"{fn}: an output of shape {expected} is too large")
-        raise MemoryError(f"{fn}: no memory for an output of shape {expected} and type {dtype}")
-    if type(out) is not _ndarray:
-        raise TypeError(f"{fn}: {name} must be a NumPy array, got {type(out).__name__}")
-    if out.dtype != dtype or not out.dtype.isnative:
-        raise ValueError(f"{fn}: {name} must have dtype {dtype}, got {out.dtype}")
-    if out.shape != expected:
-        raise ValueError(f"{fn}: {name} must have shape {expected}, got {out.shape}")
-    if not out.flags.writeable:
-        raise ValueError(f"{fn}: {name} is read-only")
-    if any([np.may_share_memory(out, x) for x in inputs]) or not out.flags.aligned or 0 in out.strides:
-        return empty(expected, dtype), out
-    return out, None
+        no_memory(fn, expected, dtype)
+    return given_output(fn, out, expected, dtype, inputs, name, dense)
 
 
 def finish(written, target):
@@ -175,6 +168,7 @@ cdef bint _plain(value):
     return type(value) is int or type(value) is str
 
 
+@auto_pickle(False)
 cdef class remembered:
     """Keep the results of a check of shapes and hyperparameters: a call with known ones costs a look-up.
 

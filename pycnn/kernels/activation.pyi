@@ -1,6 +1,8 @@
-from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+
+_Array = np.ndarray[Any, Any]
 
 RELU: int
 LEAKY_RELU: int
@@ -13,9 +15,7 @@ HARDSWISH: int
 EXP: int
 LOG: int
 
-# One function for each number type: "float", "double".
-forward: Mapping[str, Callable[..., None]]
-backward: Mapping[str, Callable[..., None]]
-keep: Mapping[str, Callable[..., None]]
-
-def roll(kept: np.ndarray[tuple[int], np.dtype[np.uint8]], key: int, threshold: int) -> None: ...
+def forward(op: int, x: _Array, y: _Array, a: float) -> None: ...
+def backward(op: int, dy: _Array, x: _Array, dx: _Array, a: float) -> None: ...
+def keep(x: _Array, kept: _Array, y: _Array, scale: float) -> None: ...
+def roll(kept: _Array, key: int, threshold: int) -> None: ...

@@ -3,8 +3,7 @@
 # Blocking: runs of GRAIN values, one chunk of the pool each; the work is cut by size alone, so the result does not
 # depend on the number of threads. The functions are in csrc/vector.inc.h.
 
-from cython cimport floating
-
+from pycnn.kernels._call cimport Flat, read_flat, values
 from pycnn.kernels._runtime cimport (PYCNN_EXP, PYCNN_GELU, PYCNN_GELU_TANH, PYCNN_HARDSWISH, PYCNN_LEAKY_RELU,
                                      PYCNN_LOG, PYCNN_RELU, PYCNN_SIGMOID, PYCNN_SILU, PYCNN_TANH, parallel_work,
                                      slope_fn, tiles, unary_fn, vector_table)
@@ -31,8 +30,8 @@ ctypedef struct Job:
     const vector_table* table
 
 
-cdef inline const vector_table* _table(floating* tag) noexcept nogil:
-    return tiles().vector_f32 if floating is float else tiles().vector_f64
+cdef inline const vector_table* _table(Py_ssize_t size) noexcept nogil:
+    return tiles().vector_f32 if size == sizeof(float) else tiles().vector_f64
 
 
 cdef inline Py_ssize_t _grain(int op) noexcept nogil:
@@ -66,61 +65,50 @@ cdef inline double _work(Job* job) noexcept nogil:
     return <double> (job.n * job.size) * (1 if job.grain == GRAIN_MOVE else 4)
 
 
+cdef int _begin(Job* job, x, y, double a, Py_ssize_t grain) except -1:
+    cdef Flat f
+    read_flat(&f, x)
+    job.n, job.size, job.grain, job.a = f.count, f.size, grain, a
+    job.x, job.y = <const char*> f.data, <char*> values(y, f.size, f.count)
+    job.table = _table(f.size)
+    return 0
+
+
+# All arrays are contiguous and of one shape.
+
 def forward(int op,
-            const floating[::1] x,  # IN
-            floating[::1] y,        # OUT
+            x,  # IN
+            y,  # OUT
             double a):
     cdef Job job
-    job.n = x.shape[0]
-    if job.n == 0:
-        return
-    job.x = <const char*> &x[0]
-    job.y = <char*> &y[0]
-    job.a = a
-    job.grain = _grain(op)
-    job.size = sizeof(floating)
+    _begin(&job, x, y, a, _grain(op))
+    job.forward = job.table.forward[op]
     with nogil:
-        job.forward = _table(<floating*> NULL).forward[op]
         parallel_work(_forward_chunk, &job, _chunks(&job), _work(&job))
 
 
 def backward(int op,
-             const floating[::1] dy,  # IN
-             const floating[::1] x,   # IN
-             floating[::1] dx,        # OUT
+             dy,  # IN
+             x,   # IN
+             dx,  # OUT
              double a):
     cdef Job job
-    job.n = x.shape[0]
-    if job.n == 0:
-        return
-    job.x = <const char*> &x[0]
-    job.dy = <const char*> &dy[0]
-    job.y = <char*> &dx[0]
-    job.a = a
-    job.grain = _grain(op)
-    job.size = sizeof(floating)
+    _begin(&job, x, dx, a, _grain(op))
+    job.dy = <const char*> values(dy, job.size, job.n)
+    job.backward = job.table.backward[op]
     with nogil:
-        job.backward = _table(<floating*> NULL).backward[op]
         parallel_work(_backward_chunk, &job, _chunks(&job), _work(&job))
 
 
 # y[i] = kept[i] ? scale * x[i] : 0
-def keep(const floating[::1] x,            # IN
-         const unsigned char[::1] kept,    # IN
-         floating[::1] y,                  # OUT
+def keep(x,     # IN
+         kept,  # IN, bytes
+         y,     # OUT
          double scale):
     cdef Job job
-    job.n = x.shape[0]
-    if job.n == 0:
-        return
-    job.x = <const char*> &x[0]
-    job.kept = &kept[0]
-    job.y = <char*> &y[0]
-    job.a = scale
-    job.grain = GRAIN_MOVE
-    job.size = sizeof(floating)
+    _begin(&job, x, y, scale, GRAIN_MOVE)
+    job.kept = <const unsigned char*> values(kept, 1, job.n)
     with nogil:
-        job.table = _table(<floating*> NULL)
         parallel_work(_keep_chunk, &job, _chunks(&job), _work(&job))
 
 
@@ -155,14 +143,11 @@ cdef void _dice_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept
 
 
 # kept[i] = 1 with probability 1 - threshold / 2**32, a function of `key` and i alone
-def roll(unsigned char[::1] kept,  # OUT
+def roll(kept,  # OUT, bytes
          uint64 key, uint64 threshold):
     cdef Dice job
-    job.n = kept.shape[0]
-    if job.n == 0:
-        return
-    job.kept = &kept[0]
-    job.key = key
-    job.threshold = threshold
+    cdef Flat f
+    read_flat(&f, kept)
+    job.kept, job.n, job.key, job.threshold = <unsigned char*> f.data, f.count, key, threshold
     with nogil:
         parallel_work(_dice_chunk, &job, (job.n + GRAIN_MOVE - 1) // GRAIN_MOVE, 32.0 * job.n)

@@ -31,6 +31,7 @@ cdef enum:
     SLAB_BYTES = 4 << 20  # of transposed dy: a part of L3
     FEW_FILTERS = 3       # per group, up to which dot products are used
     WANTED_TASKS = 16
+    TOGETHER = 16         # filters whose deltas are summed at once
 
 ctypedef struct Job:
     Patches patches       # of the forward pass: src is x, dst is dy
@@ -358,32 +359,45 @@ def conv_backward_weight(dy,              # IN  (N, F, *spatial), its axes `orde
 ctypedef struct SumJob:
     const void* dy
     void* db
-    Py_ssize_t n
+    Py_ssize_t n, filters
+    Py_ssize_t together  # filters of a chunk: several where they lie side by side
     Py_ssize_t pixels[3]
     Py_ssize_t step_n, step_f
     Py_ssize_t step[3]
 
 
-# The sum of one filter's deltas, rounded once: the running sum is a double.
-cdef void _sum_channel(floating* tag, SumJob* job, Py_ssize_t f) noexcept nogil:
+# The sums of the deltas of filters f .. f + count - 1, each rounded once: the running sum is a double.
+cdef void _sum_channels(floating* tag, SumJob* job, Py_ssize_t f, Py_ssize_t count) noexcept nogil:
     cdef const floating* row
-    cdef double total = 0
-    cdef Py_ssize_t n, d, h, w
+    cdef double total[TOGETHER]
+    cdef Py_ssize_t n, d, h, w, i
+    for i in range(count):
+        total[i] = 0
     for n in range(job.n):
         for d in range(job.pixels[0]):
             for h in range(job.pixels[1]):
                 row = (<const floating*> job.dy + n * job.step_n + f * job.step_f + d * job.step[0] + h * job.step[1])
                 for w in range(job.pixels[2]):
-                    total += row[w * job.step[2]]
-    (<floating*> job.db)[f] = <floating> total
+                    for i in range(count):
+                        total[i] += row[w * job.step[2] + i * job.step_f]
+    for i in range(count):
+        (<floating*> job.db)[f + i] = <floating> total[i]
+
+
+cdef void _sum_chunk(floating* tag, SumJob* job, Py_ssize_t chunk) noexcept nogil:
+    cdef Py_ssize_t f = chunk * job.together
+    if job.together == 1:
+        _sum_channels(tag, job, f, 1)
+    else:
+        _sum_channels(tag, job, f, min(job.together, job.filters - f))
 
 
 cdef void _sum_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _sum_channel(<float*> NULL, <SumJob*> context, chunk)
+    _sum_chunk(<float*> NULL, <SumJob*> context, chunk)
 
 
 cdef void _sum_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _sum_channel(<double*> NULL, <SumJob*> context, chunk)
+    _sum_chunk(<double*> NULL, <SumJob*> context, chunk)
 
 
 def channel_sums(dy,            # IN  (N, F, *spatial), its axes `order`
@@ -397,10 +411,11 @@ def channel_sums(dy,            # IN  (N, F, *spatial), its axes `order`
     if v.shape[1] == 0:
         return
     job.db = values(db, v.size, v.shape[1])
-    job.dy, job.n, job.step_n, job.step_f = v.data, v.shape[0], v.steps[0], v.steps[1]
+    job.dy, job.n, job.filters, job.step_n, job.step_f = v.data, v.shape[0], v.shape[1], v.steps[0], v.steps[1]
+    job.together = TOGETHER if job.step_f == 1 else 1
     for a in range(3):
         job.pixels[a] = v.shape[a + 2]
         job.step[a] = v.steps[a + 2]
     with nogil:
-        parallel_work(_sum_f32 if v.size == sizeof(float) else _sum_f64, &job, v.shape[1],
+        parallel_work(_sum_f32 if v.size == sizeof(float) else _sum_f64, &job, ceil_div(job.filters, job.together),
                       <double> v.shape[0] * v.shape[1] * v.shape[2] * v.shape[3] * v.shape[4])

@@ -13,6 +13,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
+from pycnn.kernels._call cimport View, read_matrix, values
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_rows, gemm_packed, gemm_rows, lanes, pack_run, store_run, tile_columns, \
@@ -175,32 +176,33 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-def gemm(const floating[:, :] a,    # IN  (M, K), one axis contiguous
-         const floating[:, :] b,    # IN  (K, N)
-         const floating[::1] bias,  # IN  (N,) or None
-         floating[:, :] c):         # OUT (M, N)
+cdef bint _product(Job* job, Py_ssize_t size) noexcept nogil:
+    return _run(<float*> NULL, job) if size == sizeof(float) else _run(<double*> NULL, job)
+
+
+def gemm(a,     # IN  (M, K), one axis contiguous
+         b,     # IN  (K, N)
+         bias,  # IN  (N,) or None
+         c):    # OUT (M, N)
     """Write a @ b + bias to c."""
     cdef Job job
+    cdef View av, bv, cv
     cdef bint ok
-    cdef Py_ssize_t size = sizeof(floating)
-    job.m = c.shape[0]
-    job.n = c.shape[1]
-    job.k = a.shape[1]
+    read_matrix(&av, a)
+    read_matrix(&bv, b)
+    read_matrix(&cv, c)
+    job.m, job.n, job.k = cv.shape[0], cv.shape[1], av.shape[1]
     if job.m == 0 or job.n == 0:
         return
-    job.a = &a[0, 0]
-    job.b = &b[0, 0]
-    job.bias = NULL if bias is None else &bias[0]
-    job.c = &c[0, 0]
-    job.a_row = a.strides[0] // size
-    job.a_k = a.strides[1] // size
-    job.b_k = b.strides[0] // size
-    job.b_column = b.strides[1] // size
-    job.c_row = c.strides[0] // size
-    job.c_column = c.strides[1] // size
+    if av.shape[0] != job.m or bv.shape[0] != job.k or bv.shape[1] != job.n or av.size != cv.size or bv.size != cv.size:
+        raise ValueError("gemm: matrices that do not go together")
+    job.a, job.b, job.c, job.bias = av.data, bv.data, cv.data, values(bias, cv.size, job.n)
+    job.a_row, job.a_k = av.steps[0], av.steps[1]
+    job.b_k, job.b_column = bv.steps[0], bv.steps[1]
+    job.c_row, job.c_column = cv.steps[0], cv.steps[1]
     if job.a_k != 1 and job.a_row != 1 and job.k <= 1:
         job.a_k = 1  # the only value of a row: its step is never taken
     with nogil:
-        ok = _run(<floating*> NULL, &job)
+        ok = _product(&job, cv.size)
     if not ok:
         raise MemoryError("gemm: no memory for the workspace")

@@ -9,9 +9,9 @@
 # inner = 1 (NHWC, NC): vectors along the channels, a chunk is a slice of rows. The partial sums of the slices are added
 # in order, so the result does not depend on the number of threads.
 
-from cython cimport floating
-from libc.math cimport sqrt
+from libc.math cimport NAN, sqrt
 
+from pycnn.kernels._call cimport Flat, read_flat, values
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport allocate, parallel_work, release, response, tiles, vector_table
 
@@ -36,8 +36,34 @@ ctypedef struct Job:
     bint failed
 
 
-cdef inline const vector_table* _table(floating* tag) noexcept nogil:
-    return tiles().vector_f32 if floating is float else tiles().vector_f64
+cdef inline double _get(const void* p, Py_ssize_t i, Py_ssize_t size) noexcept nogil:
+    return (<const float*> p)[i] if size == sizeof(float) else (<const double*> p)[i]
+
+
+cdef inline void _put(void* p, Py_ssize_t i, Py_ssize_t size, double value) noexcept nogil:
+    if size == sizeof(float):
+        (<float*> p)[i] = <float> value
+    else:
+        (<double*> p)[i] = value
+
+
+# Where the contiguous arrays of a call lie: all of the shape `folded`, (outer, channels, inner), or None.
+cdef int _begin(Job* job, x, dy, y, tuple folded) except -1:
+    cdef Flat f
+    read_flat(&f, x)
+    job.outer, job.channels, job.inner = folded
+    if f.count != job.outer * job.channels * job.inner:
+        raise ValueError("pycnn: a kernel got an array that is not of the shape it should have")
+    job.size, job.failed = f.size, False
+    job.table = tiles().vector_f32 if f.size == sizeof(float) else tiles().vector_f64
+    job.x = <const char*> f.data
+    job.dy = <const char*> values(dy, f.size, f.count)
+    job.y = <char*> values(y, f.size, f.count)
+    return 0
+
+
+cdef inline bint _is_empty(const Job* job) noexcept nogil:
+    return job.outer * job.channels * job.inner == 0
 
 
 cdef inline const char* _offset(const char* p, Py_ssize_t bytes) noexcept nogil:
@@ -74,13 +100,13 @@ cdef void _moments_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexc
 
 # Cuts the sums into chunks by shape alone and returns the number of slices of `outer`.
 cdef Py_ssize_t _lay_moments(Job* job) noexcept nogil:
-    cdef Py_ssize_t values = job.outer * job.inner
+    cdef Py_ssize_t cells = job.outer * job.inner
     if job.inner == 1:
         job.slice = max(64, GRAIN // job.channels)
         job.together = job.channels
     else:
-        job.slice = ceil_div(job.outer, max(1, min(job.outer, values // GRAIN)))
-        job.together = max(1, GRAIN // values)
+        job.slice = ceil_div(job.outer, max(1, min(job.outer, cells // GRAIN)))
+        job.together = max(1, GRAIN // cells)
     job.blocks = ceil_div(job.channels, job.together)
     return ceil_div(job.outer, job.slice)
 
@@ -104,74 +130,28 @@ cdef bint _moments(Job* job, const double* shift, double* sums) noexcept nogil:
     return True
 
 
-# mean and (biased) variance of each channel; NaN where there are no values
-def batch_stats(const floating[:, :, ::1] x,  # IN  (outer, channels, inner)
-                double[::1] mean,             # OUT (channels,)
-                double[::1] var):             # OUT (channels,)
-    cdef Job job
-    cdef Py_ssize_t c, channels = x.shape[1]
-    cdef double n, away, spread
-    cdef double* work
-    cdef bint done
-    if x.shape[0] * x.shape[2] * channels == 0:
-        mean[:] = float("nan")
-        var[:] = float("nan")
-        return
-    job.outer = x.shape[0]
-    job.channels = channels
-    job.inner = x.shape[2]
-    job.x = <const char*> &x[0, 0, 0]
-    job.dy = NULL
-    job.size = sizeof(floating)
-    work = <double*> allocate(3 * channels * sizeof(double))
-    if work == NULL:
-        raise MemoryError(NO_MEMORY)
-    with nogil:
-        job.table = _table(<floating*> NULL)
-        for c in range(channels):
-            work[c] = x[0, c, 0]
-        done = _moments(&job, work, work + channels)
-        n = <double> (job.outer * job.inner)
-        for c in range(channels):
-            away = work[channels + c] / n
-            spread = work[2 * channels + c] / n - away * away
-            mean[c] = work[c] + away
-            var[c] = 0 if spread < 0 else spread
-        release(work)
-    if not done:
-        raise MemoryError(NO_MEMORY)
-
-
-# S = sum dy and P = sum dy (x - mean) of each channel
-def gradient_sums(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner)
-                  const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
-                  const double[::1] mean,        # IN  (channels,)
-                  double[:, ::1] sums):          # OUT (2, channels): S, P
-    cdef Job job
-    cdef bint done
-    if x.shape[0] * x.shape[1] * x.shape[2] == 0:
-        sums[:, :] = 0
-        return
-    job.outer = x.shape[0]
-    job.channels = x.shape[1]
-    job.inner = x.shape[2]
-    job.x = <const char*> &x[0, 0, 0]
-    job.dy = <const char*> &dy[0, 0, 0]
-    job.size = sizeof(floating)
-    with nogil:
-        job.table = _table(<floating*> NULL)
-        done = _moments(&job, &mean[0], &sums[0, 0])
-    if not done:
-        raise MemoryError(NO_MEMORY)
-
-
-# running = (1 - share) * running + share * factor * batch
-def move(floating[:] running,       # IN, OUT (channels,), any stride
-         const double[::1] batch,   # IN (channels,)
-         double share, double factor):
+# mean and (biased) variance of each channel of x; NaN where there are no values. `sums`: 2 * channels. False where
+# there is no memory.
+cdef bint _batch_stats(Job* job, double* mean, double* var, double* sums) noexcept nogil:
     cdef Py_ssize_t c
-    for c in range(running.shape[0]):
-        running[c] = <floating> ((1 - share) * running[c] + share * factor * batch[c])
+    cdef const char* dy = job.dy
+    cdef double n = <double> (job.outer * job.inner), away, spread
+    cdef bint done = True
+    if not _is_empty(job):
+        for c in range(job.channels):
+            mean[c] = _get(job.x, c * job.inner, job.size)
+        job.dy = NULL
+        done = _moments(job, mean, sums)
+        job.dy = dy
+    for c in range(job.channels):
+        if n == 0:
+            mean[c] = var[c] = NAN
+            continue
+        away = sums[c] / n
+        spread = sums[job.channels + c] / n - away * away
+        mean[c] += away
+        var[c] = 0 if spread < 0 else spread
+    return done
 
 
 # Cuts the map into chunks: runs of one channel or pieces of them where inner > 1, rows where it is not.
@@ -214,95 +194,182 @@ cdef void _map_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
             job.table.combine(job.y + at, job.dy + at, _offset(job.x, at), n, k)
 
 
-cdef inline floating* _cell(floating* k, Job* job, Py_ssize_t each, Py_ssize_t which, Py_ssize_t c) noexcept nogil:
-    return k + (which * job.channels + c if job.inner == 1 else c * each + which)
+# Coefficient `which` of the `each` that channel c has.
+cdef inline void _set(Job* job, void* k, Py_ssize_t each, Py_ssize_t which, Py_ssize_t c, double value) noexcept nogil:
+    _put(k, which * job.channels + c if job.inner == 1 else c * each + which, job.size, value)
 
 
-# inv_std = 1 / sqrt(var + eps)
-def invert(const double[::1] var,   # IN  (channels,)
-           double eps,
-           double[::1] inv_std):    # OUT (channels,)
-    cdef Py_ssize_t c
-    for c in range(var.shape[0]):
-        inv_std[c] = 1 / sqrt(var[c] + eps)
+cdef inline double _rounded(double value, Py_ssize_t size) noexcept nogil:
+    return <double> <float> value if size == sizeof(float) else value
 
 
 # y = (x - mean) inv_std weight + bias
-def normalise(const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
-              const double[::1] mean,        # IN  (channels,)
-              const double[::1] inv_std,     # IN  (channels,)
-              const floating[::1] weight,    # IN  (channels,) or None for 1
-              const floating[::1] bias,      # IN  (channels,) or None for 0
-              floating[:, :, ::1] y):        # OUT (outer, channels, inner)
-    cdef Job job
+cdef void _normalise(Job* job, const double* mean, const double* inv_std, const void* weight, const void* bias,
+                     void* k) noexcept nogil:
     cdef Py_ssize_t c
-    cdef floating* k
     cdef double scale, offset
-    if x.shape[0] * x.shape[1] * x.shape[2] == 0:
+    if _is_empty(job):
         return
-    job.outer = x.shape[0]
-    job.channels = x.shape[1]
-    job.inner = x.shape[2]
-    job.x = <const char*> &x[0, 0, 0]
-    job.dy = NULL
-    job.y = <char*> &y[0, 0, 0]
-    job.size = sizeof(floating)
-    k = <floating*> allocate(3 * job.channels * job.size)
-    if k == NULL:
-        raise MemoryError(NO_MEMORY)
     for c in range(job.channels):
-        scale = inv_std[c] if weight is None else inv_std[c] * weight[c]
-        offset = 0 if bias is None else bias[c]
-        _cell(k, &job, 3, 0, c)[0] = <floating> mean[c]
-        _cell(k, &job, 3, 1, c)[0] = <floating> scale
-        _cell(k, &job, 3, 2, c)[0] = <floating> (offset - (mean[c] - <double> <floating> mean[c]) * scale)
+        scale = inv_std[c] if weight == NULL else inv_std[c] * _get(weight, c, job.size)
+        offset = 0 if bias == NULL else _get(bias, c, job.size)
+        _set(job, k, 3, 0, c, mean[c])
+        _set(job, k, 3, 1, c, scale)
+        _set(job, k, 3, 2, c, offset - (mean[c] - _rounded(mean[c], job.size)) * scale)
     job.coefficients = <const char*> k
+    parallel_work(_map_chunk, job, _lay_map(job), _work(job))
+
+
+# dx = w inv_std (dy - S / n - (x - mean) inv_std**2 P / n) where there are sums, S and P about the mean; w inv_std dy
+# where sums is NULL.
+cdef void _slopes(Job* job, const double* mean, const double* inv_std, const void* weight, const double* sums,
+                  void* k) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef double a, b, n = <double> (job.outer * job.inner)
+    if _is_empty(job):
+        return
+    if sums == NULL:
+        job.x = NULL
+    for c in range(job.channels):
+        a = inv_std[c] if weight == NULL else inv_std[c] * _get(weight, c, job.size)
+        _set(job, k, 4, 0, c, mean[c])
+        _set(job, k, 4, 1, c, a)
+        if sums != NULL:
+            b = -a * inv_std[c] * inv_std[c] * sums[job.channels + c] / n
+            _set(job, k, 4, 2, c, b)
+            _set(job, k, 4, 3, c, -a * sums[c] / n - (mean[c] - _rounded(mean[c], job.size)) * b)
+    job.coefficients = <const char*> k
+    parallel_work(_map_chunk, job, _lay_map(job), _work(job))
+
+
+# running = (1 - share) * running + share * factor * batch
+cdef void _move(void* running, Py_ssize_t size, const double* batch, Py_ssize_t channels, double share,
+                double factor) noexcept nogil:
+    cdef Py_ssize_t c
+    if running != NULL:
+        for c in range(channels):
+            _put(running, c, size, (1 - share) * _get(running, c, size) + share * factor * batch[c])
+
+
+cdef void _copy(double* out, const void* numbers, Py_ssize_t size, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = _get(numbers, i, size)
+
+
+cdef void _invert(double* inv_std, const double* var, Py_ssize_t n, double eps) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        inv_std[i] = 1 / sqrt(var[i] + eps)
+
+
+# y = (x - mean) / sqrt(var + eps) * weight + bias. In training mean and var are the batch's, and the running ones,
+# where there are any, move towards them by `share`.
+def forward(x,                    # IN  (outer, channels, inner)
+            tuple folded,         # (outer, channels, inner)
+            running_mean,         # IN, in training IN and OUT (channels,) or None
+            running_var,          # IN, in training IN and OUT (channels,) or None
+            weight,               # IN  (channels,) or None for 1
+            bias,                 # IN  (channels,) or None for 0
+            bint training,
+            double share,
+            double eps,
+            y,                    # OUT (outer, channels, inner)
+            mean_out,             # OUT (channels,) or None: the mean that was used
+            inv_std_out):         # OUT (channels,) or None: 1 / sqrt(var + eps)
+    cdef Job job
+    cdef Py_ssize_t c, count
+    cdef bint done = True
+    _begin(&job, x, None, y, folded)
+    cdef Py_ssize_t n = job.channels
+    cdef void* old_mean = values(running_mean, job.size, n)
+    cdef void* old_var = values(running_var, job.size, n)
+    cdef const void* w = values(weight, job.size, n)
+    cdef const void* b = values(bias, job.size, n)
+    cdef void* used_mean = values(mean_out, job.size, n)
+    cdef void* used_inv_std = values(inv_std_out, job.size, n)
+    cdef double* mean = <double*> allocate(8 * n * sizeof(double))
+    cdef double* var = mean + n
+    cdef double* inv_std = mean + 2 * n
+    if mean == NULL:
+        raise MemoryError(NO_MEMORY)
     with nogil:
-        job.table = _table(<floating*> NULL)
-        parallel_work(_map_chunk, &job, _lay_map(&job), _work(&job))
-        release(k)
+        if training:
+            done = _batch_stats(&job, mean, var, mean + 3 * n)
+        else:
+            _copy(mean, old_mean, job.size, n)
+            _copy(var, old_var, job.size, n)
+        if done:
+            _invert(inv_std, var, n, eps)
+            _normalise(&job, mean, inv_std, w, b, mean + 5 * n)
+    count = job.outer * job.inner
+    if done and training and count:  # under the GIL: two threads never mix their updates
+        _move(old_mean, job.size, mean, n, share, 1)
+        _move(old_var, job.size, var, n, share, <double> count / <double> (count - 1))
+    if done and used_mean != NULL:
+        for c in range(n):
+            _put(used_mean, c, job.size, mean[c])
+            _put(used_inv_std, c, job.size, inv_std[c])
+    release(mean)
+    if not done:
+        raise MemoryError(NO_MEMORY)
 
 
-# dx = w inv_std (dy - S / n - (x - mean) inv_std**2 P / n) in training, w inv_std dy otherwise (sums is None).
-def input_gradient(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner)
-                   const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
-                   const double[::1] mean,        # IN  (channels,)
-                   const double[::1] inv_std,     # IN  (channels,)
-                   const floating[::1] weight,    # IN  (channels,) or None for 1
-                   const double[:, ::1] sums,     # IN  (2, channels): S, P about the mean; or None
-                   floating[:, :, ::1] dx):       # OUT (outer, channels, inner)
+def backward(dy,                  # IN  (outer, channels, inner)
+             x,                   # IN  (outer, channels, inner)
+             tuple folded,        # (outer, channels, inner)
+             given_mean,          # IN  (channels,) or None: the batch's
+             given_var,           # IN  (channels,) or None: inv_std is given, or the batch's
+             given_inv_std,       # IN  (channels,) or None
+             weight,              # IN  (channels,) or None for 1
+             bint training,
+             double eps,
+             dx,                  # OUT (outer, channels, inner) or None
+             dweight,             # OUT (channels,) or None
+             dbias):              # OUT (channels,) or None
     cdef Job job
     cdef Py_ssize_t c
-    cdef floating* k
-    cdef double a, b = 0, n
-    if x.shape[0] * x.shape[1] * x.shape[2] == 0:
-        return
-    job.outer = x.shape[0]
-    job.channels = x.shape[1]
-    job.inner = x.shape[2]
-    job.x = NULL
-    if sums is not None:
-        job.x = <const char*> &x[0, 0, 0]
-    job.dy = <const char*> &dy[0, 0, 0]
-    job.y = <char*> &dx[0, 0, 0]
-    job.size = sizeof(floating)
-    k = <floating*> allocate(4 * job.channels * job.size)
-    if k == NULL:
+    cdef bint done = True
+    _begin(&job, x, dy, dx, folded)
+    cdef Py_ssize_t n = job.channels
+    cdef const void* old_mean = values(given_mean, job.size, n)
+    cdef const void* old_var = values(given_var, job.size, n)
+    cdef const void* old_inv_std = values(given_inv_std, job.size, n)
+    cdef const void* w = values(weight, job.size, n)
+    cdef void* dw = values(dweight, job.size, n)
+    cdef void* db = values(dbias, job.size, n)
+    cdef double* mean = <double*> allocate(9 * n * sizeof(double))
+    cdef double* var = mean + n
+    cdef double* inv_std = mean + 2 * n
+    cdef double* sums = mean + 3 * n
+    if mean == NULL:
         raise MemoryError(NO_MEMORY)
-    n = <double> (job.outer * job.inner)
-    for c in range(job.channels):
-        a = inv_std[c] if weight is None else inv_std[c] * weight[c]
-        _cell(k, &job, 4, 0, c)[0] = <floating> mean[c]
-        _cell(k, &job, 4, 1, c)[0] = <floating> a
-        if sums is not None:
-            b = -a * inv_std[c] * inv_std[c] * sums[1, c] / n
-            _cell(k, &job, 4, 2, c)[0] = <floating> b
-            _cell(k, &job, 4, 3, c)[0] = <floating> (-a * sums[0, c] / n - (mean[c] - <double> <floating> mean[c]) * b)
-    job.coefficients = <const char*> k
     with nogil:
-        job.table = _table(<floating*> NULL)
-        parallel_work(_map_chunk, &job, _lay_map(&job), _work(&job))
-        release(k)
+        if old_mean == NULL:
+            done = _batch_stats(&job, mean, var, sums)
+        else:
+            _copy(mean, old_mean, job.size, n)
+        if old_inv_std != NULL:
+            _copy(inv_std, old_inv_std, job.size, n)
+        else:
+            if old_var != NULL:
+                _copy(var, old_var, job.size, n)
+            _invert(inv_std, var, n, eps)
+        for c in range(2 * n):
+            sums[c] = 0
+        if done and not _is_empty(&job) and (training or dw != NULL or db != NULL):
+            done = _moments(&job, mean, sums)
+        if done and job.y != NULL:
+            _slopes(&job, mean, inv_std, w, sums if training else NULL, mean + 5 * n)
+        if done:
+            for c in range(n):
+                if dw != NULL:
+                    _put(dw, c, job.size, sums[n + c] * inv_std[c] if job.outer * job.inner else 0)
+                if db != NULL:
+                    _put(db, c, job.size, sums[c])
+        release(mean)
+    if not done:
+        raise MemoryError(NO_MEMORY)
 
 
 cdef void _response_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -323,24 +390,16 @@ cdef void _response_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noex
 
 
 # y = x (k + scale * sum of x**2 over the window)**-beta; the gradient of that where dy is not None.
-def response_norm(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner) or None
-                  const floating[:, :, ::1] x,   # IN  (outer, channels, inner)
-                  floating[:, :, ::1] y,         # OUT (outer, channels, inner)
+def response_norm(dy,            # IN  (outer, channels, inner) or None
+                  x,             # IN  (outer, channels, inner)
+                  y,             # OUT (outer, channels, inner)
+                  tuple folded,  # (outer, channels, inner)
                   Py_ssize_t before, Py_ssize_t after, double scale, double beta, double k):
     cdef Job job
     cdef Py_ssize_t rows
-    if x.shape[0] * x.shape[1] * x.shape[2] == 0:
+    _begin(&job, x, dy, y, folded)
+    if _is_empty(&job):
         return
-    job.outer = x.shape[0]
-    job.channels = x.shape[1]
-    job.inner = x.shape[2]
-    job.x = <const char*> &x[0, 0, 0]
-    job.dy = NULL
-    if dy is not None:
-        job.dy = <const char*> &dy[0, 0, 0]
-    job.y = <char*> &y[0, 0, 0]
-    job.size = sizeof(floating)
-    job.failed = False
     job.where.channels = job.channels
     job.where.before = before
     job.where.after = after
@@ -351,15 +410,14 @@ def response_norm(const floating[:, :, ::1] dy,  # IN  (outer, channels, inner) 
         rows = 1
         job.where.step = 1
         job.where.site_step = job.channels
-        job.where.width = x.shape[0]
+        job.where.width = job.outer
     else:
-        rows = x.shape[0]
+        rows = job.outer
         job.where.step = job.inner
         job.where.site_step = 1
         job.where.width = job.inner
     job.blocks = ceil_div(job.where.width, SITES)
     with nogil:
-        job.table = _table(<floating*> NULL)
         parallel_work(_response_chunk, &job, rows * job.blocks, 8 * _work(&job))
     if job.failed:
         raise MemoryError(NO_MEMORY)

@@ -7,6 +7,7 @@
 
 from cython cimport floating
 
+from pycnn.kernels._call cimport Flat, read_flat, values
 from pycnn.kernels._runtime cimport allocate, chunk_fn, parallel_work, release, tiles, vector_table
 
 cdef Py_ssize_t GRAIN = 8192  # values of a chunk
@@ -33,22 +34,33 @@ ctypedef struct Job:
     const vector_table* table
 
 
-cdef inline const vector_table* _table(floating* tag) noexcept nogil:
-    return tiles().vector_f32 if floating is float else tiles().vector_f64
+cdef inline const vector_table* _table(Py_ssize_t size) noexcept nogil:
+    return tiles().vector_f32 if size == sizeof(float) else tiles().vector_f64
 
 
-# Lays the chunks of (outer, n, inner) and returns how many there are.
-cdef Py_ssize_t _lay(Job* job, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
-    job.outer = outer
-    job.n = n
-    job.inner = inner
-    job.rows = max(1, GRAIN // n)
-    job.blocks = (inner + COLUMNS - 1) // COLUMNS
-    return (outer + job.rows - 1) // job.rows if inner == 1 else outer * job.blocks
+# Where the contiguous arrays of a call lie, all of the shape `folded`, (outer, n, inner), or none of it.
+cdef int _begin(Job* job, x, dy, y, tuple folded, bint log) except -1:
+    cdef Flat f
+    read_flat(&f, x)
+    job.outer, job.n, job.inner = folded
+    job.size, job.log, job.table = f.size, log, _table(f.size)
+    job.x = <const char*> f.data
+    job.dy = <const char*> values(dy, f.size, f.count)
+    job.y = <char*> values(y, f.size, f.count)
+    if f.count != job.outer * job.n * job.inner:
+        raise ValueError("pycnn: a kernel got an array that is not of the shape it should have")
+    return 0
 
 
-cdef void _run(chunk_fn fn, Job* job, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
-    parallel_work(fn, job, _lay(job, outer, n, inner), WORK * outer * n * inner)
+# Lays the chunks of (outer, n, inner) and runs them.
+cdef void _run(chunk_fn fn, Job* job) noexcept nogil:
+    cdef Py_ssize_t chunks
+    if job.outer * job.n * job.inner == 0:
+        return
+    job.rows = max(1, GRAIN // job.n)
+    job.blocks = (job.inner + COLUMNS - 1) // COLUMNS
+    chunks = (job.outer + job.rows - 1) // job.rows if job.inner == 1 else job.outer * job.blocks
+    parallel_work(fn, job, chunks, WORK * job.outer * job.n * job.inner)
 
 
 # First value and first sample of a chunk, and how many rows or columns it has.
@@ -79,19 +91,14 @@ cdef void _softmax_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexc
         job.table.softmax_columns(job.y + at, job.x + at, job.n, job.inner, count, job.log)
 
 
-def softmax(const floating[:, :, ::1] x,  # IN  (outer, n, inner)
-            floating[:, :, ::1] y,        # OUT (outer, n, inner)
+def softmax(x,             # IN
+            y,             # OUT
+            tuple folded,  # (outer, n, inner)
             bint log):
     cdef Job job
-    if x.shape[0] * x.shape[1] * x.shape[2] == 0:
-        return
-    job.x = <const char*> &x[0, 0, 0]
-    job.y = <char*> &y[0, 0, 0]
-    job.size = sizeof(floating)
-    job.log = log
+    _begin(&job, x, None, y, folded, log)
     with nogil:
-        job.table = _table(<floating*> NULL)
-        _run(_softmax_chunk, &job, x.shape[0], x.shape[1], x.shape[2])
+        _run(_softmax_chunk, &job)
 
 
 cdef void _softmax_backward_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -105,21 +112,15 @@ cdef void _softmax_backward_chunk(void* context, Py_ssize_t chunk, Py_ssize_t sl
         job.table.softmax_columns_backward(job.y + at, job.dy + at, job.x + at, job.n, job.inner, count, job.log)
 
 
-def softmax_backward(const floating[:, :, ::1] dy,  # IN  (outer, n, inner)
-                     const floating[:, :, ::1] y,   # IN  (outer, n, inner), the forward result
-                     floating[:, :, ::1] dx,        # OUT (outer, n, inner)
+def softmax_backward(dy,            # IN
+                     y,             # IN  the forward result
+                     dx,            # OUT
+                     tuple folded,  # (outer, n, inner)
                      bint log):
     cdef Job job
-    if y.shape[0] * y.shape[1] * y.shape[2] == 0:
-        return
-    job.x = <const char*> &y[0, 0, 0]
-    job.dy = <const char*> &dy[0, 0, 0]
-    job.y = <char*> &dx[0, 0, 0]
-    job.size = sizeof(floating)
-    job.log = log
+    _begin(&job, y, dy, dx, folded, log)
     with nogil:
-        job.table = _table(<floating*> NULL)
-        _run(_softmax_backward_chunk, &job, y.shape[0], y.shape[1], y.shape[2])
+        _run(_softmax_backward_chunk, &job)
 
 
 # Cross entropy of sample s with label t: losses[s] = sum_c q_c (lse - x_c), lse = log sum exp(x), where the wanted
@@ -162,34 +163,33 @@ cdef void _cross_entropy_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot)
                                                 job.labels[sample + i], job.sums[sample + i])
 
 
+cdef int _begin_labels(Job* job, x, y, labels, w, tuple folded, double smooth, bint has_ignored,
+                       Py_ssize_t ignored) except -1:
+    _begin(job, x, None, y, folded, False)
+    job.labels = <const Py_ssize_t*> values(labels, sizeof(Py_ssize_t), job.outer * job.inner)
+    job.w = <const char*> values(w, job.size, job.n)
+    job.smooth, job.has_ignored, job.ignored = smooth, has_ignored, ignored
+    return 0
+
+
 # Returns the sum of the losses and of the labels' weights.
-def cross_entropy(const floating[:, :, ::1] x,      # IN  (outer, n, inner)
-                  const Py_ssize_t[::1] labels,     # IN  (outer * inner,), 0 .. n - 1 or ignored
-                  const floating[::1] w,            # IN  (n,) or None
+def cross_entropy(x,             # IN
+                  labels,        # IN  (outer * inner,) of intp, 0 .. n - 1 or ignored
+                  w,             # IN  (n,) or None
+                  tuple folded,  # (outer, n, inner)
                   double smooth, bint has_ignored, Py_ssize_t ignored,
-                  double[::1] losses):              # OUT (outer * inner,)
+                  losses):       # OUT (outer * inner,) of double
     cdef Job job
-    cdef Py_ssize_t i, samples = labels.shape[0]
+    cdef Py_ssize_t i
     cdef double total = 0, weight = 0
-    if samples == 0:
-        return 0.0, 0.0
-    job.x = <const char*> &x[0, 0, 0]
-    job.w = NULL
-    if w is not None:
-        job.w = <const char*> &w[0]
-    job.labels = &labels[0]
-    job.sums = &losses[0]
-    job.size = sizeof(floating)
-    job.smooth = smooth
-    job.has_ignored = has_ignored
-    job.ignored = ignored
+    _begin_labels(&job, x, None, labels, w, folded, smooth, has_ignored, ignored)
+    job.sums = <double*> values(losses, sizeof(double), job.outer * job.inner)
     with nogil:
-        job.table = _table(<floating*> NULL)
-        _run(_cross_entropy_chunk, &job, x.shape[0], x.shape[1], x.shape[2])
-        for i in range(samples):
-            total += losses[i]
-            if not (has_ignored and labels[i] == ignored):
-                weight += _weight(&job, labels[i])
+        _run(_cross_entropy_chunk, &job)
+        for i in range(job.outer * job.inner):
+            total += job.sums[i]
+            if not (has_ignored and job.labels[i] == ignored):
+                weight += _weight(&job, job.labels[i])
     return total, weight
 
 
@@ -228,46 +228,36 @@ cdef void _cross_entropy_backward_chunk(void* context, Py_ssize_t chunk, Py_ssiz
         _slopes(<double*> NULL, job, at, sample, count)
 
 
-def cross_entropy_backward(const floating[::1] dy,        # IN  (outer * inner,), or None for 1
-                           const floating[:, :, ::1] x,   # IN  (outer, n, inner)
-                           const Py_ssize_t[::1] labels,  # IN  (outer * inner,)
-                           const floating[::1] w,         # IN  (n,) or None
+def cross_entropy_backward(dy,            # IN  (outer * inner,), or None for 1
+                           x,             # IN
+                           labels,        # IN  (outer * inner,) of intp
+                           w,             # IN  (n,) or None
+                           tuple folded,  # (outer, n, inner)
                            double smooth, bint has_ignored, Py_ssize_t ignored, double scale,
-                           floating[:, :, ::1] dx):       # OUT (outer, n, inner)
+                           dx):           # OUT
     cdef Job job
     cdef Py_ssize_t c
-    if labels.shape[0] == 0:
-        return
-    job.x = <const char*> &x[0, 0, 0]
-    job.y = <char*> &dx[0, 0, 0]
-    job.dy = NULL
-    if dy is not None:
-        job.dy = <const char*> &dy[0]
-    job.w = NULL
-    if w is not None:
-        job.w = <const char*> &w[0]
-    job.labels = &labels[0]
-    job.size = sizeof(floating)
-    job.smooth = smooth
-    job.has_ignored = has_ignored
-    job.ignored = ignored
+    _begin_labels(&job, x, dx, labels, w, folded, smooth, has_ignored, ignored)
+    job.dy = <const char*> values(dy, job.size, job.outer * job.inner)
     job.scale = scale
-    job.log = False
     job.total_weight = 0
-    for c in range(x.shape[1]):
+    for c in range(job.n):
         job.total_weight += _weight(&job, c)
     with nogil:
-        job.table = _table(<floating*> NULL)
-        _run(_cross_entropy_backward_chunk, &job, x.shape[0], x.shape[1], x.shape[2])
+        _run(_cross_entropy_backward_chunk, &job)
 
 
 # The first place with a label that is neither a class nor ignored; -1 where there is none.
-def bad_label(const Py_ssize_t[::1] labels,  # IN
+def bad_label(labels,  # IN, of intp
               Py_ssize_t classes, bint has_ignored, Py_ssize_t ignored):
+    cdef Flat f
     cdef Py_ssize_t i, found = -1
+    cdef const Py_ssize_t* label
+    read_flat(&f, labels)
+    label = <const Py_ssize_t*> f.data
     with nogil:
-        for i in range(labels.shape[0]):
-            if (labels[i] < 0 or labels[i] >= classes) and not (has_ignored and labels[i] == ignored):
+        for i in range(f.count):
+            if (label[i] < 0 or label[i] >= classes) and not (has_ignored and label[i] == ignored):
                 found = i
                 break
     return found
@@ -309,39 +299,33 @@ cdef void _error_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcep
         job.table.square_error(job.y + at, job.x + at, job.t + at, n)
 
 
-# Writes the losses to y, or returns their sum where y is None.
+cdef int _begin_error(Job* job, int kind, x, dy, t, w, p, y) except -1:
+    cdef Flat f
+    read_flat(&f, x)
+    _begin(job, x, dy, y, (f.count, 1, 1), kind == 1)
+    job.t = <const char*> values(t, f.size, f.count)
+    job.w, job.p = <const char*> values(w, f.size, f.count), <const char*> values(p, f.size, f.count)
+    job.sums = NULL
+    return 0
+
+
+# Writes the losses to y, or returns their sum where y is None. All arrays are contiguous and of one shape.
 def error(int kind,
-          const floating[::1] x,  # IN
-          const floating[::1] t,  # IN
-          const floating[::1] w,  # IN  or None
-          const floating[::1] p,  # IN  or None
-          floating[::1] y):       # OUT or None
+          x,   # IN
+          t,   # IN
+          w,   # IN  or None
+          p,   # IN  or None
+          y):  # OUT or None
     cdef Job job
     cdef Py_ssize_t i, chunks
     cdef double total = 0
-    job.outer = x.shape[0]
-    if job.outer == 0:
-        return 0.0
-    job.x = <const char*> &x[0]
-    job.t = <const char*> &t[0]
-    job.w = NULL
-    if w is not None:
-        job.w = <const char*> &w[0]
-    job.p = NULL
-    if p is not None:
-        job.p = <const char*> &p[0]
-    job.size = sizeof(floating)
-    job.log = kind == 1
-    job.sums = NULL
+    _begin_error(&job, kind, x, None, t, w, p, y)
     chunks = (job.outer + GRAIN - 1) // GRAIN
     if y is None:
         job.sums = <double*> allocate(chunks * sizeof(double))
         if job.sums == NULL:
             raise MemoryError("pycnn: no memory for the partial sums of a loss")
-    else:
-        job.y = <char*> &y[0]
     with nogil:
-        job.table = _table(<floating*> NULL)
         parallel_work(_error_chunk, &job, chunks, WORK * job.outer)
         if job.sums != NULL:
             for i in range(chunks):
@@ -362,32 +346,15 @@ cdef void _error_backward_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot
 
 
 def error_backward(int kind,
-                   const floating[::1] dy,  # IN  or None for 1
-                   const floating[::1] x,   # IN
-                   const floating[::1] t,   # IN
-                   const floating[::1] w,   # IN  or None
-                   const floating[::1] p,   # IN  or None
+                   dy,   # IN  or None for 1
+                   x,    # IN
+                   t,    # IN
+                   w,    # IN  or None
+                   p,    # IN  or None
                    double scale,
-                   floating[::1] dx):       # OUT
+                   dx):  # OUT
     cdef Job job
-    job.outer = x.shape[0]
-    if job.outer == 0:
-        return
-    job.dy = NULL
-    if dy is not None:
-        job.dy = <const char*> &dy[0]
-    job.x = <const char*> &x[0]
-    job.t = <const char*> &t[0]
-    job.w = NULL
-    if w is not None:
-        job.w = <const char*> &w[0]
-    job.p = NULL
-    if p is not None:
-        job.p = <const char*> &p[0]
-    job.y = <char*> &dx[0]
-    job.size = sizeof(floating)
-    job.log = kind == 1
+    _begin_error(&job, kind, x, dy, t, w, p, dx)
     job.scale = scale
     with nogil:
-        job.table = _table(<floating*> NULL)
         parallel_work(_error_backward_chunk, &job, (job.outer + GRAIN - 1) // GRAIN, WORK * job.outer)
