@@ -62,22 +62,25 @@ ALWAYS_INLINE void NAME(taps_tile)(const int rows, const int nv, ptrdiff_t chann
     NAME(put_tile)(rows, nv, c, sum, accumulate);
 }
 
-/* The same where the rows of a lie anywhere: a(m, k) = a[offset[m] + k]. */
-ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t k, const REAL *RESTRICT a,
-                                    const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT b, REAL *RESTRICT c,
-                                    int accumulate) {
+/* The same where the rows of a lie anywhere, cut into `lines` of k values: a(m, r * k + i) = a[offset[m] + r * a_line
+ * + i]. */
+ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t lines, ptrdiff_t k,
+                                    const REAL *RESTRICT a, ptrdiff_t a_line, const ptrdiff_t *RESTRICT offset,
+                                    const REAL *RESTRICT b, REAL *RESTRICT c, int accumulate) {
     vec sum[MR][3];
     const REAL *line[MR];
     UNROLL for (int m = 0; m < rows; m++) {
         line[m] = a + offset[m];
         UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vzero();
     }
-    for (ptrdiff_t i = 0; i < k; i++, b += nv * VL) {
-        vec bv[3];
-        UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
-        UNROLL for (int m = 0; m < rows; m++) {
-            const vec am = vset(line[m][i]);
-            UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
+    for (ptrdiff_t begin = 0; lines > 0; lines--, begin += a_line) {
+        for (ptrdiff_t i = begin; i < begin + k; i++, b += nv * VL) {
+            vec bv[3];
+            UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
+            UNROLL for (int m = 0; m < rows; m++) {
+                const vec am = vset(line[m][i]);
+                UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
+            }
         }
     }
     NAME(put_tile)(rows, nv, c, sum, accumulate);
@@ -94,9 +97,9 @@ ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t k, c
                                       REAL *c, int accumulate) {                                                   \
         NAME(taps_tile)(m, nv, channels, channel_step, taps, offset, a, a_step, b, c, accumulate);                 \
     }                                                                                                              \
-    static void NAME(lines_##m##x##nv)(ptrdiff_t k, const REAL *a, const ptrdiff_t *offset, const REAL *b,         \
-                                       REAL *c, int accumulate) {                                                  \
-        NAME(lines_tile)(m, nv, k, a, offset, b, c, accumulate);                                                   \
+    static void NAME(lines_##m##x##nv)(ptrdiff_t lines, ptrdiff_t k, const REAL *a, ptrdiff_t a_line,              \
+                                       const ptrdiff_t *offset, const REAL *b, REAL *c, int accumulate) {          \
+        NAME(lines_tile)(m, nv, lines, k, a, a_line, offset, b, c, accumulate);                                    \
     }
 #define GEMM_ROW(m)           \
     GEMM_ONE(packed, 1, m, 1) \

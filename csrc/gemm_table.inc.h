@@ -6,9 +6,9 @@ typedef void (*T(pycnn_gemm_fn))(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, c
 /* The same with b in place: row (channel, tap) at b + channel * channel_step + offset[tap]; a is packed as for it. */
 typedef void (*T(pycnn_taps_fn))(ptrdiff_t channels, ptrdiff_t channel_step, ptrdiff_t taps, const ptrdiff_t *offset,
                                  const REAL *a, ptrdiff_t a_step, const REAL *b, REAL *c, int accumulate);
-/* The same with a(m, k) = a[offset[m] + k]. */
-typedef void (*T(pycnn_lines_fn))(ptrdiff_t k, const REAL *a, const ptrdiff_t *offset, const REAL *b, REAL *c,
-                                  int accumulate);
+/* The same with k in `lines` lines: a(m, r * k + i) = a[offset[m] + r * a_line + i], i < k. */
+typedef void (*T(pycnn_lines_fn))(ptrdiff_t lines, ptrdiff_t k, const REAL *a, ptrdiff_t a_line,
+                                  const ptrdiff_t *offset, const REAL *b, REAL *c, int accumulate);
 
 #ifndef PYCNN_MR_MAX
 #define PYCNN_MR_MAX 8

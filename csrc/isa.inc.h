@@ -51,6 +51,7 @@
 #include "winograd.inc.h"
 #include "pool.inc.h"
 #include "depthwise.inc.h"
+#include "few.inc.h"
 #include "vector.inc.h"
 #include "undef.inc.h"
 #undef TYPED
@@ -66,6 +67,7 @@
 #include "winograd.inc.h"
 #include "pool.inc.h"
 #include "depthwise.inc.h"
+#include "few.inc.h"
 #include "vector.inc.h"
 #include "undef.inc.h"
 #undef TYPED
@@ -81,5 +83,5 @@ const pycnn_tiles TILES(ISA_NAME) = {
     TABLE(f32, ISA_NAME, gemm),   TABLE(f64, ISA_NAME, gemm),   TABLE(f32, ISA_NAME, winograd),
     TABLE(f64, ISA_NAME, winograd), TABLE(f32, ISA_NAME, pool), TABLE(f64, ISA_NAME, pool),
     TABLE(f32, ISA_NAME, vector), TABLE(f64, ISA_NAME, vector), TABLE(f32, ISA_NAME, depthwise),
-    TABLE(f64, ISA_NAME, depthwise),
+    TABLE(f64, ISA_NAME, depthwise), TABLE(f32, ISA_NAME, few), TABLE(f64, ISA_NAME, few),
 };

@@ -20,6 +20,12 @@ typedef struct {
     ptrdiff_t begin, length, place;
 } pycnn_stretch;
 
+/* Pixels of one row of outputs, at most a vector: where its taps begin in the source, where it goes. All lanes of a
+ * vector are stored where lanes is that many: see few_table.inc.h. */
+typedef struct {
+    ptrdiff_t src, dst, lanes;
+} pycnn_spot;
+
 /* One plane times one kernel: see depthwise.inc.h. Steps in values. */
 typedef struct {
     ptrdiff_t rows, cols;         /* of outputs */
@@ -59,6 +65,7 @@ typedef struct {
 #include "pool_table.inc.h"
 #include "vector_table.inc.h"
 #include "depthwise_table.inc.h"
+#include "few_table.inc.h"
 #undef T
 #undef REAL
 #define REAL double
@@ -68,6 +75,7 @@ typedef struct {
 #include "pool_table.inc.h"
 #include "vector_table.inc.h"
 #include "depthwise_table.inc.h"
+#include "few_table.inc.h"
 #undef T
 #undef REAL
 
@@ -82,6 +90,8 @@ typedef struct {
     const pycnn_vector_f64 *vector_f64;
     const pycnn_depthwise_f32 *depthwise_f32;
     const pycnn_depthwise_f64 *depthwise_f64;
+    const pycnn_few_f32 *few_f32;
+    const pycnn_few_f64 *few_f64;
 } pycnn_tiles;
 
 /* The active table and its name. pycnn_select_isa: 0, or -1 where this processor or build lacks the set. */

@@ -56,7 +56,7 @@ def numbers(shape: tuple[int, ...], dtype: Any, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("isa_name", ISAS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("algorithm", ["planes", "packed"])
+@pytest.mark.parametrize("algorithm", ["planes", "packed", "few"])
 @pytest.mark.parametrize("name", CASES)
 def test_every_pass_is_exact(name: str, algorithm: str, dtype: Any, isa_name: str, force: Any) -> None:
     x_shape, w_shape, options = CASES[name]
@@ -73,7 +73,7 @@ def test_every_pass_is_exact(name: str, algorithm: str, dtype: Any, isa_name: st
             np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("algorithm", ["planes", "packed"])
+@pytest.mark.parametrize("algorithm", ["planes", "packed", "few"])
 @pytest.mark.parametrize("data_format", ["NHWC", "HWCN"])
 def test_other_layouts(data_format: str, algorithm: str, force: Any) -> None:
     x, weight = numbers((3, 6, 9, 8), np.float32, 0), numbers((7, 6, 3, 3), np.float32, 1)
@@ -95,20 +95,22 @@ def test_special_values_touch_only_their_windows(special: float, force: Any) -> 
     delta = numbers((2, 9, 7, 8), np.float32, 2)
     delta[0, 3, 6, 7] = special
     results = []
-    for algorithm in ("planes", "packed"):
+    for algorithm in ("planes", "packed", "few"):
         force(algorithm)
         with np.errstate(all="ignore"):
             results.append((F.conv2d(x, weight), *F.conv2d_backward(delta, x, weight)))
-    for on_planes, packed in zip(*results):
+    for on_planes, packed, few in zip(*results):
         np.testing.assert_array_equal(on_planes, packed)
+        np.testing.assert_array_equal(few, packed)
 
 
+@pytest.mark.parametrize("algorithm", ["planes", "few"])
 @pytest.mark.parametrize("name", ["5x5", "3x3, stride 2", "many pixels", "1x1"])
-def test_same_bits_for_any_number_of_threads(name: str, force: Any) -> None:
+def test_same_bits_for_any_number_of_threads(name: str, algorithm: str, force: Any) -> None:
     x_shape, w_shape, options = CASES[name]
     rng = np.random.default_rng(0)
     x, weight = rng.normal(size=x_shape).astype(np.float32), rng.normal(size=w_shape).astype(np.float32)
-    force("planes")
+    force(algorithm)
     results = []
     for n in (1, 2, 3, 8):
         with thread_count(n):

@@ -19,7 +19,8 @@ cdef extern from "tiles.h" nogil:
         gemm_fn_f32 rows[8][3]
         void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, Py_ssize_t,
                            const float*, float*, int) noexcept nogil
-        void (*lines[8][3])(Py_ssize_t, const float*, const Py_ssize_t*, const float*, float*, int) noexcept nogil
+        void (*lines[8][3])(Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, const Py_ssize_t*, const float*,
+                            float*, int) noexcept nogil
         void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
@@ -43,7 +44,8 @@ cdef extern from "tiles.h" nogil:
         gemm_fn_f64 rows[8][3]
         void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, Py_ssize_t,
                            const double*, double*, int) noexcept nogil
-        void (*lines[8][3])(Py_ssize_t, const double*, const Py_ssize_t*, const double*, double*, int) noexcept nogil
+        void (*lines[8][3])(Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, const Py_ssize_t*, const double*,
+                            double*, int) noexcept nogil
         void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
@@ -248,6 +250,21 @@ cdef extern from "tiles.h" nogil:
                        const Direct*) noexcept nogil
         void (*products)(double*, const double*, const double*, const double*, const Direct*) noexcept nogil
 
+    ctypedef struct Spot "pycnn_spot":
+        Py_ssize_t src, dst, lanes
+
+    ctypedef struct few_f32 "pycnn_few_f32":
+        void (*sum)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                    const Py_ssize_t*, const float*, const float*, const Spot*, Py_ssize_t) noexcept nogil
+        void (*dot)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t,
+                    const Py_ssize_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+
+    ctypedef struct few_f64 "pycnn_few_f64":
+        void (*sum)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                    const Py_ssize_t*, const double*, const double*, const Spot*, Py_ssize_t) noexcept nogil
+        void (*dot)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t,
+                    const Py_ssize_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+
     ctypedef struct tile_tables "pycnn_tiles":
         const gemm_f32* gemm_f32
         const gemm_f64* gemm_f64
@@ -259,6 +276,8 @@ cdef extern from "tiles.h" nogil:
         const vector_table* vector_f64
         const depthwise_f32* depthwise_f32
         const depthwise_f64* depthwise_f64
+        const few_f32* few_f32
+        const few_f64* few_f64
 
 
 ctypedef void (*chunk_fn)(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil
@@ -280,7 +299,8 @@ cdef void release(void* memory) noexcept nogil
 # How 3x3 convolutions are computed: -1 by the cost rule, 0 directly, 2 or 4 by Winograd's tiles of that size.
 cdef Py_ssize_t algorithm() noexcept nogil
 
-# How direct sums are computed: -1 by the rule, 0 with packed panels, 1 on planes.
+# How direct sums are computed: -1 by the rule, 0 with packed panels, 1 on planes, 2 on planes with lanes along
+# the rows wherever that is possible.
 cdef Py_ssize_t plane_choice() noexcept nogil
 
 # An uninitialised C-contiguous array in recycled memory. dtype: an np.dtype.

@@ -3,7 +3,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport Direct, Piece, Stretch, Window, tiles
+from pycnn.kernels._runtime cimport Direct, Piece, Spot, Stretch, Window, tiles
 
 
 cdef inline Py_ssize_t lanes(floating* tag) noexcept nogil:
@@ -46,13 +46,14 @@ cdef inline void gemm_taps(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t chann
         tiles().gemm_f64.taps[rows - 1][vectors - 1](channels, channel_step, taps, offset, a, a_step, b, c, accumulate)
 
 
-# The same with a (rows, k), row m at a + offset[m].
-cdef inline void gemm_lines(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t k, const floating* a,
-                            const Py_ssize_t* offset, const floating* b, floating* c, bint accumulate) noexcept nogil:
+# The same with a (rows, lines, k), row m at a + offset[m], lines a_line apart.
+cdef inline void gemm_lines(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t n, Py_ssize_t k, const floating* a,
+                            Py_ssize_t a_line, const Py_ssize_t* offset, const floating* b, floating* c,
+                            bint accumulate) noexcept nogil:
     if floating is float:
-        tiles().gemm_f32.lines[rows - 1][vectors - 1](k, a, offset, b, c, accumulate)
+        tiles().gemm_f32.lines[rows - 1][vectors - 1](n, k, a, a_line, offset, b, c, accumulate)
     else:
-        tiles().gemm_f64.lines[rows - 1][vectors - 1](k, a, offset, b, c, accumulate)
+        tiles().gemm_f64.lines[rows - 1][vectors - 1](n, k, a, a_line, offset, b, c, accumulate)
 
 
 cdef inline void pack_run(floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t src_step,
@@ -258,3 +259,23 @@ cdef inline void planes_products(floating* dst, const floating* src, const float
         tiles().depthwise_f32.products(dst, src, dy, zero, p)
     else:
         tiles().depthwise_f64.products(dst, src, dy, zero, p)
+
+
+# Sums of few products.
+
+cdef inline void few_sum(floating* dst, Py_ssize_t dst_row, Py_ssize_t rows, const floating* src, Py_ssize_t channels,
+                         Py_ssize_t channel_step, Py_ssize_t taps, const Py_ssize_t* offset, const floating* weight,
+                         const floating* bias, const Spot* spots, Py_ssize_t n) noexcept nogil:
+    if floating is float:
+        tiles().few_f32.sum(dst, dst_row, rows, src, channels, channel_step, taps, offset, weight, bias, spots, n)
+    else:
+        tiles().few_f64.sum(dst, dst_row, rows, src, channels, channel_step, taps, offset, weight, bias, spots, n)
+
+
+cdef inline void few_dot(floating* sums, const floating* dy, Py_ssize_t dy_step, Py_ssize_t dy_line,
+                         Py_ssize_t filters, const floating* src, Py_ssize_t src_line, const Py_ssize_t* offset,
+                         Py_ssize_t depth, Py_ssize_t rows, Py_ssize_t cols) noexcept nogil:
+    if floating is float:
+        tiles().few_f32.dot(sums, dy, dy_step, dy_line, filters, src, src_line, offset, depth, rows, cols)
+    else:
+        tiles().few_f64.dot(sums, dy, dy_step, dy_line, filters, src, src_line, offset, depth, rows, cols)

@@ -3,6 +3,9 @@
 #
 # Edges: pixels outside the source are zeros of the planes, multiplied like any value.
 #
+# Where one vector after the other fills the rows well, the vectors of a tile lie in rows instead, which nothing is
+# dropped of, and go to y as soon as their sum is complete (csrc/few.inc.h).
+#
 # Blocking: a piece of work is a stripe of output rows of one image, and perhaps a part of the filters. Its planes are
 # made once, block_channels at a time, so that they stay in L2; then each register tile of pixels reads them in place, a
 # tap at a time, for all filters. Against the packed panels of conv.pyx every input value is copied once, not once per
@@ -21,8 +24,8 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, flatten_planes, \
     forward_planes
-from pycnn.kernels._runtime cimport Stretch, allocate, num_slots, parallel_work, plane_choice, release
-from pycnn.kernels._tiles cimport gemm_taps, lanes, pack_run, store_tile, tile_columns, tile_rows
+from pycnn.kernels._runtime cimport Spot, Stretch, allocate, num_slots, parallel_work, plane_choice, release
+from pycnn.kernels._tiles cimport few_sum, gemm_taps, lanes, pack_run, store_tile, tile_columns, tile_rows
 
 cdef enum:
     PLANES_BYTES = 256 << 10  # of a stripe: a part of L2
@@ -43,6 +46,8 @@ ctypedef struct Job:
     Py_ssize_t row_panels, row_chunks, stripes
     Py_ssize_t block_channels, blocks
     bint in_place                   # the source is its own plane: 1x1, stride 1
+    bint by_rows                    # vectors of pixels lie in rows, not along the numbers, and are stored at once
+    Py_ssize_t row_vectors          # of a row of outputs
     void* packed                    # [group][row panel][channel, tap][mr]
     Py_ssize_t packed_group
     Py_ssize_t planes_size, sums_size
@@ -100,6 +105,43 @@ cdef void _multiply(Job* job, Py_ssize_t g, const floating* b, Py_ssize_t channe
                        stretches, n, bias)
 
 
+# The vectors of pixels of `rows` rows of outputs. The last of a row overlaps the one before it; in rows shorter than a
+# vector it spills into the next row, which is written later, where that one follows at once and is of this stripe.
+cdef Py_ssize_t _find_spots(const Job* job, Py_ssize_t rows, Spot* spots) noexcept nogil:
+    cdef Py_ssize_t out_w = job.planes.out_w
+    cdef Py_ssize_t r, v, column, n = 0
+    for r in range(rows):
+        for v in range(job.row_vectors):
+            column = max(<Py_ssize_t> 0, min(v * job.vl, out_w - job.vl))
+            spots[n].src = r * job.planes.pitch + column
+            spots[n].dst = r * job.dst_line + column
+            spots[n].lanes = job.vl
+            if out_w < job.vl and (job.dst_line != out_w or spots[n].dst + job.vl > rows * out_w):
+                spots[n].lanes = out_w
+            n += 1
+    return n
+
+
+# All of a stripe at once: the whole sum of each tile is taken before the next one is begun.
+cdef void _sum_rows(Job* job, const floating* src, Py_ssize_t g, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t r0,
+                    Py_ssize_t r1, floating* planes, floating* dst) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t none = 0
+    cdef Py_ssize_t m0 = r0 * job.mr
+    cdef Py_ssize_t used = min(r1 * job.mr, job.rows) - m0
+    cdef const floating* weight = <const floating*> job.packed + g * job.packed_group + m0 * job.channels * p.taps
+    cdef const floating* bias = NULL if job.bias == NULL else <const floating*> job.bias + g * job.rows + m0
+    cdef Spot* spots = <Spot*> (planes + job.planes_size)
+    cdef Py_ssize_t n = _find_spots(job, rows, spots)
+    if job.in_place:
+        few_sum(dst + m0 * job.dst_row, job.dst_row, used, src, job.channels, p.src_channel, 1, &none, weight, bias,
+                spots, n)
+        return
+    fill_planes(p, src, job.channels, row, rows, planes)
+    few_sum(dst + m0 * job.dst_row, job.dst_row, used, planes, job.channels, p.channel_size, p.taps, p.offset, weight,
+            bias, spots, n)
+
+
 cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t row_chunk = chunk % job.row_chunks
@@ -121,6 +163,9 @@ cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noe
     cdef Py_ssize_t block, c0, c1, i, first, last, n
     cdef Py_ssize_t none = 0
     cdef Py_ssize_t tile_sums = (r1 - r0) * job.mr * job.nr if job.blocks > 1 else 0
+    if job.by_rows:
+        _sum_rows(job, src, g, row, rows, r0, r1, planes, dst)
+        return
     for block in range(job.blocks):
         c0 = block * job.block_channels
         c1 = min(c0 + job.block_channels, job.channels)
@@ -179,6 +224,21 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
     cut_planes(p, ceil_div(p.out_h, ceil_div(p.out_h, stripe)))
 
 
+# Whether tiles of vectors that lie in rows beat those along the numbers, which lose fewer lanes where rows are short
+# but go through memory at their end.
+cdef bint _suits_rows(Job* job) noexcept nogil:
+    cdef Planes* p = &job.planes
+    cdef Py_ssize_t depth = job.channels * p.taps
+    cdef Py_ssize_t along
+    job.row_vectors = ceil_div(p.out_w, job.vl)
+    if job.blocks > 1 or job.dst_pixel != 1:
+        return False
+    if plane_choice() > 0:
+        return plane_choice() == 2
+    along = ceil_div((p.out_h - 1) * p.pitch + p.out_w, job.vl)
+    return p.out_h * job.row_vectors * (depth + 3) <= along * (depth + 12)
+
+
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t threads = num_slots()
@@ -206,7 +266,13 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.sums_size = job.mr * job.nr
     if job.blocks > 1:
         job.sums_size *= tiles * ceil_div(job.row_panels, job.row_chunks)
-    job.slot_bytes = (<size_t> (job.planes_size + job.sums_size) * sizeof(floating) + 127) // 64 * 64
+    job.by_rows = _suits_rows(job)
+    job.slot_bytes = <size_t> (job.planes_size + job.sums_size) * sizeof(floating)
+    if job.by_rows:
+        job.planes_size = round_up(job.planes_size, 8)
+        job.slot_bytes = (<size_t> job.planes_size * sizeof(floating)
+                          + <size_t> (p.stripe * job.row_vectors) * sizeof(Spot))
+    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:

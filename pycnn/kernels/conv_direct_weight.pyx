@@ -1,7 +1,7 @@
-# dw[f, c, t] = sum_{n, o} turned[n][o][f] * planes[n, c][o + offset(t)]   with the planes of _planes.pxd
+# dw[f, c, t] = sum_{n, o} turned[n][o][f] * planes[n, c][o + offset(t)]   with the planes of _planes.pxd and `turned`,
+# the deltas with the filters side by side
 #
-# Edges: pixels outside x are zeros of the planes. The numbers between two rows of pixels count for nothing: `turned`,
-# the deltas with the filters side by side, is 0 there. Where x is not finite that product is NaN, so a result that is
+# Edges: pixels outside x are zeros of the planes. Where a delta is not finite that product is NaN, so a result that is
 # not finite is left to conv_weight.pyx.
 #
 # Blocking: a matrix product over the pixels, (channel, tap) by filter. A unit is a stripe of one image. For a slab of
@@ -26,6 +26,7 @@ cdef enum:
     FILL_CHANNELS = 16    # whose planes one task makes
     WANTED_TASKS = 16
     MOST_ROWS = 8         # of a register tile
+    LEAST_WIDTH = 4       # of an image: the tile goes through it a row at a time
 
 ctypedef struct Job:
     Planes planes
@@ -60,24 +61,22 @@ cdef inline Py_ssize_t _unit_rows(const Job* job, Py_ssize_t unit) noexcept nogi
 
 # ---- a slab's planes and turned deltas
 
-# turned[panel][number][filter in panel], zeros for the numbers between rows and for filters that are none.
+# turned[panel][pixel][filter in panel], zeros for filters that are none.
 cdef void _turn(Job* job, Py_ssize_t unit, Py_ssize_t g, const floating* dy, floating* out) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t rows = _unit_rows(job, unit)
-    cdef Py_ssize_t i, r, j, width, filters
+    cdef Py_ssize_t i, r, width, filters
     dy += (unit // job.stripes * job.dy_image + unit % job.stripes * p.stripe * job.dy_line
            + g * job.filters * job.dy_channel)
     for i in range(job.filter_panels):
         width = _panel_width(job, i)
         filters = min(width, job.filters - i * job.nr)
         if filters < width:
-            memset(out, 0, <size_t> (rows * p.pitch * width) * sizeof(floating))
+            memset(out, 0, <size_t> (rows * p.out_w * width) * sizeof(floating))
         for r in range(rows):
-            transpose_run(out + r * p.pitch * width, width, dy + i * job.nr * job.dy_channel + r * job.dy_line,
+            transpose_run(out + r * p.out_w * width, width, dy + i * job.nr * job.dy_channel + r * job.dy_line,
                           job.dy_channel, filters, p.out_w, job.dy_pixel)
-            for j in range(p.out_w, p.pitch):
-                memset(out + (r * p.pitch + j) * width, 0, <size_t> width * sizeof(floating))
-        out += p.stripe * p.pitch * width
+        out += p.stripe * p.out_w * width
 
 
 cdef void _prepare(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
@@ -95,7 +94,7 @@ cdef void _prepare(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) no
     else:
         g = i - job.fills
         _turn(job, unit, g, <const floating*> job.dy,
-              <floating*> job.turned + place * job.turned_size + g * p.stripe * p.pitch * job.filter_width)
+              <floating*> job.turned + place * job.turned_size + g * p.stripe * p.out_w * job.filter_width)
 
 
 # ---- the product
@@ -116,25 +115,25 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     cdef const floating* a
     cdef const floating* b
     cdef Py_ssize_t[MOST_ROWS] offset
-    cdef Py_ssize_t i, width, count
+    cdef Py_ssize_t i, width
     for i in range(rows):
         offset[i] = (k0 + i) // p.taps * channel_step
         if not job.in_place:
             offset[i] += p.offset[(k0 + i) % p.taps]
     while unit < last:
-        count = (_unit_rows(job, unit) - 1) * p.pitch + p.out_w
         if job.in_place:
             a = <const floating*> job.x + unit * p.src_image + g * job.channels * p.src_channel
         else:
             a = (<const floating*> job.filled + (unit - job.first_unit) * job.filled_size
                  + g * job.channels * p.channel_size)
         b = (<const floating*> job.turned + (unit - job.first_unit) * job.turned_size
-             + g * p.stripe * p.pitch * job.filter_width)
+             + g * p.stripe * p.out_w * job.filter_width)
         c = sums
         for i in range(job.filter_panels):
             width = _panel_width(job, i)
-            gemm_lines(rows, width // job.vl, count, a, offset, b, c, unit >= job.slices)
-            b += p.stripe * p.pitch * width
+            gemm_lines(rows, width // job.vl, _unit_rows(job, unit), p.out_w, a, p.pitch, offset, b, c,
+                       unit >= job.slices)
+            b += p.stripe * p.out_w * width
             c += job.mr * width
         unit += job.slices
 
@@ -199,14 +198,14 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.filter_panels = ceil_div(job.filters, job.nr)
     job.filter_width = ceil_div(job.filters, job.vl) * job.vl
     job.in_place = flatten_planes(p, job.dy_line, job.dy_pixel)
-    stripe = max(1, min(p.out_h, UNIT_PIXELS // p.pitch))
+    stripe = max(1, min(p.out_h, UNIT_PIXELS // p.out_w))
     cut_planes(p, ceil_div(p.out_h, ceil_div(p.out_h, stripe)))
     job.stripes = ceil_div(p.out_h, p.stripe)
     job.units = p.images * job.stripes
     job.slices = max(1, min(job.units, ceil_div(WANTED_TASKS, job.groups * job.row_panels)))
     job.fills = 0 if job.in_place else ceil_div(job.groups * job.channels, FILL_CHANNELS)
     job.filled_size = 0 if job.in_place else job.groups * job.channels * p.channel_size + job.nr
-    job.turned_size = job.groups * p.stripe * p.pitch * job.filter_width
+    job.turned_size = job.groups * p.stripe * p.out_w * job.filter_width
     unit_bytes = (job.filled_size + job.turned_size) * <Py_ssize_t> sizeof(floating)
     # A multiple of the slices, so that a slice gets the same units whatever the slab.
     job.slab_units = min(job.units, max(1, SLAB_BYTES // unit_bytes // job.slices) * job.slices)
@@ -226,7 +225,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     job.first_unit = 0
     while ok and job.first_unit < job.units:
         n = min(job.slab_units, job.units - job.first_unit)
-        work = <double> n * job.planes.stripe * job.planes.pitch * job.groups
+        work = <double> n * job.planes.stripe * job.planes.out_w * job.groups
         parallel_work(_prepare_f32 if floating is float else _prepare_f64, job, n * (job.fills + job.groups),
                       work * (job.filters + job.channels * job.planes.phases))
         parallel_work(_multiply_f32 if floating is float else _multiply_f64, job, min(job.slices, n) * panels,
@@ -241,19 +240,12 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-# Of the time: what it spends on pixels that count, against the share of conv_weight.pyx that is not packing.
-cdef bint _pays(floating* tag, const Planes* p, Py_ssize_t filters) noexcept nogil:
-    cdef double vectors = ceil_div(filters, lanes(tag))
-    cdef double kept = <double> p.out_w / p.pitch
-    return kept >= vectors / (vectors + 0.3 + 12.0 / p.out_w)
-
-
 cdef int direct_weight_run(const Geometry* q, const floating* x, const floating* dy, floating* dw) noexcept nogil:
     cdef Job job
     cdef int choice = plane_choice()
     if choice == 0 or not is_flat(q) or q.x_steps[4] != 1 or not has_values(q) or not forward_planes(&job.planes, q):
         return -1
-    if choice < 0 and (is_depthwise(q) or not _pays(<floating*> dw, &job.planes, q.y_shape[1] // q.groups)):
+    if choice < 0 and (is_depthwise(q) or job.planes.out_w < LEAST_WIDTH):
         return -1
     job.x = x
     job.dy = dy

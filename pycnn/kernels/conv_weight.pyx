@@ -23,6 +23,7 @@ from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, r
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
 from pycnn.kernels.conv_direct_weight cimport direct_weight_run
+from pycnn.kernels.conv_few_weight cimport few_weight_run
 from pycnn.kernels.conv_winograd cimport BACKWARD_WEIGHT, winograd_tile
 from pycnn.kernels.conv_winograd_weight cimport winograd_weight_run
 
@@ -323,6 +324,8 @@ cdef int _weight(floating* tag, Job* job, const Geometry* q) noexcept nogil:
         done = winograd_weight_run(q, m, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
     if done < 0:
         done = depthwise_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+    if done < 0:
+        done = few_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
     if done < 0:
         done = direct_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
     if done < 0:

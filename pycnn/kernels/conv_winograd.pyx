@@ -20,7 +20,7 @@ from cython cimport floating
 from libc.string cimport memcpy, memset
 
 from pycnn.kernels._geometry cimport Geometry, has_values
-from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
+from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, round_up
 from pycnn.kernels._runtime cimport algorithm, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
     winograd_output, winograd_weights
@@ -325,15 +325,17 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
 # ---- choosing
 
 # The time of a pass in multiply-adds of the direct sum. A transform counts as `transform` of them for a tile of one
-# channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 8 to 512 channels and 7 to
+# channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 3 to 512 channels and 7 to
 # 224 pixels a side with AVX-512.
 cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, bint weight) noexcept nogil:
-    cdef double channels = q.x_shape[1] // q.groups
-    cdef double filters = q.y_shape[1] // q.groups
+    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
+    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
     cdef double tiles = <double> out[0] * out[2] * ceil_div(out[3], m) * ceil_div(out[4], m)
-    cdef double transform = 300 if m == 4 else 125
+    cdef double transform = 400 if m == 4 else 160
     cdef double pair = 500 if weight else (200 if m == 4 else 100)
-    return (tiles * ((m + 2) * (m + 2) * channels * filters + transform * (channels + filters))
+    # Of a register tile, 8 x 16 numbers are the least that pay.
+    cdef double products = round_up(min(channels, filters), 8) * round_up(max(channels, filters), 16)
+    return (tiles * ((m + 2) * (m + 2) * products + transform * (channels + filters))
             + pair * channels * filters)
 
 
