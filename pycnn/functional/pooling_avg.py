@@ -8,7 +8,7 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import windows
+from pycnn.functional.pooling_geometry import pooled
 from pycnn.kernels import pooling_adaptive as _bins
 from pycnn.kernels import pooling_backward as _backward
 from pycnn.kernels import pooling_forward as _forward
@@ -38,14 +38,11 @@ def _avg_pool(
     data_format: Any,
     out: Array | None,
 ) -> Array:
-    order = _args.axes(fn, data_format, dims)
     x = _args.float_array(fn, "x", x)
-    _args.check_ndim(fn, "x", x, dims + 2)
-    shape = tuple([x.shape[axis] for axis in order])
-    found = windows(fn, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+    order, _, y_shape, found = pooled(fn, dims, x.shape, kernel_size, stride, padding, dilation, ceil_mode, data_format)
     padded = _args.flag(fn, "count_include_pad", count_include_pad)
     divisor = _divisor(fn, divisor_override)
-    y, target = _args.output(fn, out, _args.in_format(shape[:2] + found.out, order), x.dtype, (x,))
+    y, target = _args.output(fn, out, y_shape, x.dtype, (x,))
     if y.size and found.whole:
         _bins.mean_forward(x, y, order, divisor)
     elif y.size:
@@ -68,14 +65,12 @@ def _avg_pool_backward(
     data_format: Any,
     out: Array | None,
 ) -> Array:
-    order = _args.axes(fn, data_format, dims)
     dy = _args.float_array(fn, "grad_output", grad_output)
     given = _args.shape(fn, "input_shape", input_shape, dims + 2)
-    shape = tuple([given[axis] for axis in order])
-    found = windows(fn, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+    order, _, y_shape, found = pooled(fn, dims, given, kernel_size, stride, padding, dilation, ceil_mode, data_format)
     padded = _args.flag(fn, "count_include_pad", count_include_pad)
     divisor = _divisor(fn, divisor_override)
-    _args.check_shape(fn, "grad_output", dy, _args.in_format(shape[:2] + found.out, order))
+    _args.check_shape(fn, "grad_output", dy, y_shape)
     dx, target = _args.output(fn, out, given, dy.dtype, (dy,))
     if dx.size and found.whole:
         _bins.mean_backward(dy, dx, order, divisor)

@@ -100,6 +100,36 @@ def _check_cells(
                 )
 
 
+class Pooled(NamedTuple):
+    """What shapes and hyperparameters make of a pooling."""
+
+    order: tuple[int, ...]  # axes (N, C, *spatial) of both arrays
+    sizes: tuple[int, ...]  # of the input
+    out_shape: tuple[int, ...]  # in the order of data_format
+    found: Windows
+
+
+@_args.remembered
+def pooled(
+    fn: str,
+    dims: int,
+    shape: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    data_format: Any,
+    needs_cell: bool = False,
+) -> Pooled:
+    """Return the windows of a pooling of an input of `shape`, and the shape of the output."""
+    order = _args.axes(fn, data_format, dims)
+    _args.check_axes(fn, "x", shape, dims + 2)
+    n, channels, *sizes = (shape[axis] for axis in order)
+    found = windows(fn, tuple(sizes), kernel_size, stride, padding, dilation, ceil_mode, needs_cell)
+    return Pooled(order, tuple(sizes), _args.in_format((n, channels, *found.out), order), found)
+
+
 def number_array(fn: str, name: str, value: Any) -> Array:
     """Return `value` as an array of float32, float64 or integers of any width."""
     out = _args.array(fn, name, value)

@@ -4,7 +4,7 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import windows
+from pycnn.functional.pooling_geometry import pooled
 from pycnn.kernels import pooling_lp as _kernels
 
 
@@ -63,13 +63,10 @@ def lp_pool2d(
     array([[[[5.]]]])
     """
     fn = "lp_pool2d"
-    order = _args.axes(fn, data_format, 2)
     x = _args.float_array(fn, "x", x)
-    _args.check_ndim(fn, "x", x, 4)
     p = _power(fn, norm_type)
-    shape = tuple([x.shape[axis] for axis in order])
-    found = windows(fn, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    y, target = _args.output(fn, out, _args.in_format(shape[:2] + found.out, order), x.dtype, (x,))
+    order, _, y_shape, found = pooled(fn, 2, x.shape, kernel_size, stride, padding, dilation, ceil_mode, data_format)
+    y, target = _args.output(fn, out, y_shape, x.dtype, (x,))
     if y.size:
         _kernels.forward(x, y, order, found.numbers, p)
     return _args.finish(y, target)
@@ -123,14 +120,11 @@ def lp_pool2d_backward(
     array([[[[ 6., -8.]]]])
     """
     fn = "lp_pool2d_backward"
-    order = _args.axes(fn, data_format, 2)
     dy = _args.float_array(fn, "grad_output", grad_output)
     x = _args.float_array(fn, "x", x, dy.dtype)
-    _args.check_ndim(fn, "x", x, 4)
     p = _power(fn, norm_type)
-    shape = tuple([x.shape[axis] for axis in order])
-    found = windows(fn, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    _args.check_shape(fn, "grad_output", dy, _args.in_format(shape[:2] + found.out, order))
+    order, _, y_shape, found = pooled(fn, 2, x.shape, kernel_size, stride, padding, dilation, ceil_mode, data_format)
+    _args.check_shape(fn, "grad_output", dy, y_shape)
     dx, target = _args.output(fn, out, x.shape, x.dtype, (dy, x))
     if dx.size:
         _kernels.backward(dy, x, dx, order, found.numbers, p)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import BYTE, INT64, MAX_CODES, number_array, windows
+from pycnn.functional.pooling_geometry import BYTE, INT64, MAX_CODES, number_array, pooled
 from pycnn.kernels import _runtime
 from pycnn.kernels import pooling_forward as _rows
 from pycnn.kernels import pooling_plain as _plain
@@ -38,16 +38,14 @@ def _max_pool(
     data_format: Any,
     out: Array | None,
 ) -> Array | tuple[Array, Array]:
-    order = _args.axes(fn, data_format, dims)
     x = number_array(fn, "x", x)
-    _args.check_ndim(fn, "x", x, dims + 2)
-    shape = tuple([x.shape[axis] for axis in order])
-    found = windows(fn, shape[2:], kernel_size, stride, padding, dilation, ceil_mode, True)
+    order, _, y_shape, found = pooled(
+        fn, dims, x.shape, kernel_size, stride, padding, dilation, ceil_mode, data_format, True
+    )
     if ties != "first":
         _args.choice(fn, "ties", ties, TIES)
     if return_indices is not False:
         return_indices = _check_indices_kind(fn, return_indices, found.taps)
-    y_shape = _args.in_format(shape[:2] + found.out, order)
     y, target = _args.output(fn, out, y_shape, x.dtype, (x,))
     codes = places = None
     if return_indices == "compact":

@@ -5,7 +5,7 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import BYTE, checked_indices, windows
+from pycnn.functional.pooling_geometry import BYTE, checked_indices, pooled
 from pycnn.functional.pooling_max import TIES
 from pycnn.kernels import pooling_backward as _rows
 from pycnn.kernels import pooling_places as _places
@@ -28,15 +28,14 @@ def _max_pool_backward(
     data_format: Any,
     out: Array | None,
 ) -> Array:
-    order = _args.axes(fn, data_format, dims)
     dy = _args.float_array(fn, "grad_output", grad_output)
     given = _args.shape(fn, "input_shape", input_shape, dims + 2)
-    shape = tuple([given[axis] for axis in order])
-    found = windows(fn, shape[2:], kernel_size, stride, padding, dilation, ceil_mode, True)
-    y_shape = _args.in_format(shape[:2] + found.out, order)
+    order, sizes, y_shape, found = pooled(
+        fn, dims, given, kernel_size, stride, padding, dilation, ceil_mode, data_format, True
+    )
     _args.check_shape(fn, "grad_output", dy, y_shape)
-    _args.choice(fn, "ties", ties, TIES)
     if ties != "first":
+        _args.choice(fn, "ties", ties, TIES)
         if x is None:
             raise TypeError(f'{fn}: x must be given where ties="{ties}", got None')
         x = _args.float_array(fn, "x", x, dy.dtype)
@@ -45,7 +44,7 @@ def _max_pool_backward(
         if dx.size:
             _plain.ties_backward(dy, x, dx, order, found.numbers, ties == "split")
         return _args.finish(dx, target)
-    indices = checked_indices(fn, indices, y_shape, order, shape[2:], found)
+    indices = checked_indices(fn, indices, y_shape, order, sizes, found)
     dx, target = _args.output(fn, out, given, dy.dtype, (dy, indices))
     if dx.size and indices.dtype == BYTE:
         _rows.max_backward(dy, indices, dx, order, found.numbers)

@@ -44,9 +44,10 @@ class Layer(Module):
         """
         if not self.training:
             return self._forward(x, False)[0]
-        self._saved = None
+        attributes = vars(self)  # `Module.__setattr__` looks for parameters, which these are not
+        attributes["_saved"] = None
         y, saved = self._forward(x, True)
-        self._saved = (saved,)
+        attributes["_saved"] = (saved,)
         return y
 
     @overload

@@ -50,7 +50,7 @@ class _BatchNorm(Layer):
         self.num_batches_tracked: Array | None = np.array(0, np.int64) if tracked else None
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
-        self._check_shape(np.shape(x))
+        self._check_shape(x.shape if type(x) is np.ndarray else np.shape(x))
         weight = None if self.weight is None else self.weight.data
         bias = None if self.bias is None else self.bias.data
         layout = _LAYOUTS[self.data_format]
@@ -79,8 +79,9 @@ class _BatchNorm(Layer):
             return_stats=True,
             data_format=layout,
         )
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
+        count = self.num_batches_tracked
+        if count is not None:
+            count += 1  # in place
         return y, (x, mean, inv_std)
 
     def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
