@@ -28,6 +28,8 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "batches of small images, the last one smaller": ((23, 2, 9, 7), (5, 2, 3, 3), {}),
     "stripes": ((2, 1, 90, 40), (8, 1, 3, 3), {"padding": 1}),
     "rows of filters 4 KiB apart": ((3, 1, 32, 32), (8, 1, 3, 3), {"padding": 1}),
+    "1x1, images smaller than a vector": ((2, 3, 3, 3), (5, 3, 1, 1), {}),
+    "1x1": ((2, 3, 9, 11), (5, 3, 1, 1), {}),
     "groups": ((2, 24, 10, 20), (36, 4, 3, 3), {"padding": 1, "groups": 6}),
     "stride 2": ((2, 3, 21, 40), (7, 3, 3, 3), {"padding": 1, "stride": 2}),
     "dilation": ((2, 2, 14, 25), (9, 2, 3, 3), {"padding": 2, "dilation": 2}),

@@ -231,7 +231,7 @@ cdef bint _suits_rows(Job* job) noexcept nogil:
     cdef Py_ssize_t depth = job.channels * p.taps
     cdef Py_ssize_t along
     job.row_vectors = ceil_div(p.out_w, job.vl)
-    if job.blocks > 1 or job.dst_pixel != 1:
+    if job.blocks > 1 or job.dst_pixel != 1 or (job.in_place and p.out_w < job.vl):  # which would read beyond x
         return False
     if plane_choice() > 0:
         return plane_choice() == 2
