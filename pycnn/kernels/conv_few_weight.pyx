@@ -177,7 +177,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 # An estimate in multiply-adds of vectors, of dot products against conv_direct_weight.pyx, which turns dy so that its
 # lanes are filters. Fitted with AVX-512 to 4 to 64 filters, 9 to 500 pairs.
 cdef bint _pays(const Job* job, Py_ssize_t vectors) noexcept nogil:
-    cdef double here = vectors * round_up(job.filters, job.mr // 2) * (1.3 * round_up(job.depth, 3) + 6)
+    cdef double here = vectors * round_up(job.filters, job.mr // 2) * (1.35 * round_up(job.depth, 3) + 7)
     cdef double there = 1.05 * ceil_div(job.filters, job.vl) * job.depth + job.filters
     return here <= there * job.planes.out_h * job.planes.out_w
 

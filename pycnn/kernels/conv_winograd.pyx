@@ -331,10 +331,10 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
     cdef Py_ssize_t channels = q.x_shape[1] // q.groups
     cdef Py_ssize_t filters = q.y_shape[1] // q.groups
     cdef double tiles = <double> out[0] * out[2] * ceil_div(out[3], m) * ceil_div(out[4], m)
-    cdef double transform = 400 if m == 4 else 160
+    cdef double transform = 350 if m == 4 else 140
     cdef double pair = 500 if weight else (200 if m == 4 else 100)
-    # Of a register tile, 8 x 16 numbers are the least that pay.
-    cdef double products = round_up(min(channels, filters), 8) * round_up(max(channels, filters), 16)
+    # A register tile takes as long for fewer than 8 of the one, and parts of 16 of the other.
+    cdef double products = max(min(channels, filters), 8) * round_up(max(channels, filters), 16)
     return (tiles * ((m + 2) * (m + 2) * products + transform * (channels + filters))
             + pair * channels * filters)
 
