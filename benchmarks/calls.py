@@ -12,6 +12,7 @@ steady    Median and 99th percentile of a call while another process keeps one C
 """
 
 import argparse
+import copy
 import math
 import os
 import statistics
@@ -70,24 +71,28 @@ def fixed_part(call: Callable[[np.ndarray[Any, Any]], Any], most: int = 9) -> tu
 
 def overhead() -> None:
     """Print the fixed cost of calls that compute next to nothing."""
-    conv = nn.Conv2d(8, 8, 3, padding=1, rng=0)
-    weight, bias = conv.weight.data, np.zeros(8, np.float32)
-    training = nn.Conv2d(8, 8, 3, padding=1, rng=0).train()
-    pool = nn.MaxPool2d(2).eval()
-    conv.eval()
+    weight = nn.Conv2d(8, 8, 3, padding=1, rng=0).weight.data
+    matrix, bias, ones = weight[:, :, 0, 0].copy(), np.zeros(8, np.float32), np.ones(8, np.float32)
     calls: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {
         "functional.conv2d": lambda x: F.conv2d(x, weight, bias, padding=1),
+        "functional.conv2d_backward": lambda x: F.conv2d_backward(x, x, weight, padding=1),
         "functional.max_pool2d": lambda x: F.max_pool2d(x, 2),
         "functional.relu": F.relu,
-        "nn.Conv2d, eval": conv,
-        "nn.Conv2d, train": training,
-        "nn.MaxPool2d, eval": pool,
+        "functional.relu_backward": lambda x: F.relu_backward(x, x),
+        "functional.linear": lambda x: F.linear(x, matrix, bias),
+        "functional.linear_backward": lambda x: F.linear_backward(x, x, matrix),
+        "functional.batch_norm": lambda x: F.batch_norm(x, bias, ones, ones, bias),
+        "functional.batch_norm_backward": lambda x: F.batch_norm_backward(x, x, bias, ones, ones, training=True),
     }
-    print(f"{'call on (1, 8, 8, 8)':<26}{'fixed us':>10}{'an image us':>13}")
+    layers = (nn.Conv2d(8, 8, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), nn.BatchNorm2d(8), nn.Linear(8, 8))
+    for layer in layers:
+        calls[f"nn.{type(layer).__name__}, eval"] = copy.deepcopy(layer).eval()
+        calls[f"nn.{type(layer).__name__}, train"] = layer
+    print(f"{'call on (1, 8, 8, 8)':<32}{'fixed us':>10}{'an image us':>13}")
     with pycnn.threads(1):
         for name, call in calls.items():
             fixed, each = fixed_part(call)
-            print(f"{name:<26}{1e6 * fixed:>10.2f}{1e6 * each:>13.2f}", flush=True)
+            print(f"{name:<32}{1e6 * fixed:>10.2f}{1e6 * each:>13.2f}", flush=True)
 
 
 def threads(rows: Iterable[Row], rounds: int = 6) -> None:

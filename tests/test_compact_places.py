@@ -82,3 +82,8 @@ def test_unpooling_to_another_size_than_the_codes_were_made_for() -> None:
     y, codes = F.max_pool2d(np.ones((1, 1, 8, 8), np.float32), 2, return_indices="compact")
     with pytest.raises(ValueError, match=r"an output of \(7, 8\) has \(3, 4\) windows, but the input has"):
         F.max_unpool2d(y, codes, 2, output_size=(7, 8))
+
+
+def test_unpooling_by_codes_of_another_library() -> None:
+    y, codes = F.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2, return_indices="compact")
+    np.testing.assert_array_equal(F.max_unpool2d(y, memoryview(codes), 2), F.max_unpool2d(y, codes, 2))

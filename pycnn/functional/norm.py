@@ -35,7 +35,9 @@ def _check_dtype(fn: str, x: Array, running_mean: Any, weight: Any) -> None:
     _args.check_input_dtype(fn, x, name, parameter)
 
 
-def _running(fn: str, name: str, value: Any, x: Array, channels: int, written: bool) -> tuple[Array | None, Any]:
+def _running(
+    fn: str, name: str, value: Any, x: Array, channels: int, written: bool, out: Any = None
+) -> tuple[Array | None, Any]:
     """Return running statistics, checked, and where to copy them afterwards or None, as the call will update them."""
     if value is None or not written:
         return _args.vector(fn, name, value, x.dtype, channels), None
@@ -46,7 +48,7 @@ def _running(fn: str, name: str, value: Any, x: Array, channels: int, written: b
     _args.check_shape(fn, name, value, (channels,))
     if not value.flags.writeable:
         raise ValueError(f"{fn}: {name} is read-only")
-    if value.flags.c_contiguous and value.flags.aligned:
+    if value.flags.c_contiguous and value.flags.aligned and out is None:  # what overlaps with `out` is written after it
         return value, None
     return value.astype(x.dtype), value
 
@@ -133,8 +135,8 @@ def batch_norm(
     _check_dtype(fn, x, running_mean, weight)
     training = _args.flag(fn, "training", training)
     return_stats = _args.flag(fn, "return_stats", return_stats)
-    mean, mean_target = _running(fn, "running_mean", running_mean, x, channels, training)
-    var, var_target = _running(fn, "running_var", running_var, x, channels, training)
+    mean, mean_target = _running(fn, "running_mean", running_mean, x, channels, training, out)
+    var, var_target = _running(fn, "running_var", running_var, x, channels, training, out)
     weight = _args.vector(fn, "weight", weight, x.dtype, channels)
     bias = _args.vector(fn, "bias", bias, x.dtype, channels)
     momentum = _args.number(fn, "momentum", momentum)
@@ -146,11 +148,11 @@ def batch_norm(
     y, target = _args.output(fn, out, x.shape, x.dtype, inputs, dense=True)
     stats = (_runtime.empty((channels,), x.dtype), _runtime.empty((channels,), x.dtype)) if return_stats else NO_STATS
     _kernels.forward(c_order(x, y), folded, mean, var, weight, bias, training, momentum, eps, y, *stats)
+    y = _args.finish(y, target)
     if mean_target is not None:
         mean_target[...] = mean
     if var_target is not None:
         var_target[...] = var
-    y = _args.finish(y, target)
     return (y, *stats) if return_stats else y
 
 

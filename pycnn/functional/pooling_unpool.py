@@ -40,6 +40,8 @@ def _places_in(
 ) -> Array:
     """Return int64 places in the H * W cells of the output; every index is checked."""
     found = None
+    if indices is not None:
+        indices = _args.array(fn, "indices", indices)
     if getattr(indices, "dtype", None) == BYTE:
         found = windows(fn, sizes, *numbers, 1, False, True)
         if _args.in_format((shape[order[0]], shape[order[1]], *found.out), order) != shape:

@@ -12,7 +12,8 @@ ctypedef struct View:
     Py_ssize_t steps[5]  # in values
 
 # `order`: the axes (N, C, *spatial) of the array; None: they are in that order, and the array is C-contiguous.
-cdef int read_volume(View* v, object array, tuple order) except -1
+# `size`: the bytes that a value has to have; 0: any.
+cdef int read_volume(View* v, object array, tuple order, Py_ssize_t size=*) except -1
 
 # A matrix: the first two of shape and steps.
 cdef int read_matrix(View* v, object array) except -1

@@ -17,13 +17,15 @@ FLOATS = (_float32, _float64)
 
 # Buffers are released at once: the memory stays for as long as the array, which the caller of the kernel holds.
 
-cdef int read_volume(View* v, object array, tuple order) except -1:
+cdef int read_volume(View* v, object array, tuple order, Py_ssize_t size=0) except -1:
     cdef Py_buffer b
     cdef Py_ssize_t a, axis, i = 0
     PyObject_GetBuffer(array, &b, PyBUF_C_CONTIGUOUS if order is None else PyBUF_STRIDES)
     try:
         if not 2 <= b.ndim <= 5 or (order is not None and len(order) != b.ndim):
             raise ValueError(f"pycnn: a kernel got an array of {b.ndim} axes")
+        if size and b.itemsize != size:
+            raise ValueError(f"pycnn: a kernel got values of {b.itemsize} bytes for some of {size}")
         v.data = b.buf
         v.size = b.itemsize
         for a in range(5):

@@ -28,10 +28,8 @@ cdef inline int read_geometry(Geometry* q, Operands* at, x, w, y, tuple order, t
     cdef View xv, wv, yv
     cdef Py_ssize_t a
     read_volume(&xv, x, order)
-    read_volume(&wv, w, None)
-    read_volume(&yv, y, order)
-    if wv.size != xv.size or yv.size != xv.size:
-        raise ValueError("pycnn: a kernel got arrays of several types")
+    read_volume(&wv, w, None, xv.size)
+    read_volume(&yv, y, order, xv.size)
     at.x, at.w, at.y, at.size = xv.data, wv.data, yv.data, xv.size
     for a in range(5):
         q.x_shape[a] = xv.shape[a]

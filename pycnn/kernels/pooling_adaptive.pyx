@@ -246,7 +246,7 @@ cdef object _call(few, cells, tuple order, double divisor, bint backward):
     cdef Job job
     cdef View fv, cv
     read_volume(&fv, few, order)
-    read_volume(&cv, cells, order)
+    read_volume(&cv, cells, order, fv.size)
     job.outer, job.inner, job.h, job.w = cv.shape[0], cv.shape[1], cv.shape[3], cv.shape[4]
     job.oh, job.ow, job.divisor, job.backward = fv.shape[3], fv.shape[4], divisor, backward
     job.cells, job.few, job.cs, job.fs = cv.data, fv.data, steps_of(&cv), steps_of(&fv)

@@ -407,7 +407,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 cdef int _begin(Job* job, View* dyv, View* dxv, dy, dx, tuple order, tuple numbers) except -1:
     read_volume(dyv, dy, order)
-    read_volume(dxv, dx, order)
+    read_volume(dxv, dx, order, dyv.size)
     job.d, job.h, job.w = axis_of(numbers, 0, dxv, dyv), axis_of(numbers, 1, dxv, dyv), axis_of(numbers, 2, dxv, dyv)
     job.outer, job.inner = dxv.shape[0], dxv.shape[1]
     job.dy, job.dx, job.gs, job.xs = dyv.data, dxv.data, steps_of(dyv), steps_of(dxv)
@@ -426,7 +426,7 @@ def max_backward(dy,              # IN  (N, C, *windows), its axes `order`
     cdef View dyv, cv, dxv
     cdef bint done
     _begin(&job, &dyv, &dxv, dy, dx, order, numbers)
-    read_volume(&cv, codes, order)
+    read_volume(&cv, codes, order, 1)
     job.codes, job.cs = <byte*> cv.data, steps_of(&cv)
     with nogil:
         done = max_planes_backward(&dyv, &cv, &dxv, &job.d, &job.h, &job.w)

@@ -427,7 +427,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 cdef int _begin(Job* job, View* xv, View* yv, x, y, tuple order, tuple numbers) except -1:
     read_volume(xv, x, order)
-    read_volume(yv, y, order)
+    read_volume(yv, y, order, xv.size)
     job.d, job.h, job.w = axis_of(numbers, 0, xv, yv), axis_of(numbers, 1, xv, yv), axis_of(numbers, 2, xv, yv)
     job.outer, job.inner = xv.shape[0], xv.shape[1]
     job.x, job.y, job.xs, job.ys = xv.data, yv.data, steps_of(xv), steps_of(yv)
@@ -450,10 +450,10 @@ def max_forward(x,               # IN  (N, C, *spatial), its axes `order`
     cdef bint done = False
     _begin(&job, &xv, &yv, x, y, order, numbers)
     if codes is not None:
-        read_volume(&cv, codes, order)
+        read_volume(&cv, codes, order, 1)
         job.codes, job.cs = <byte*> cv.data, steps_of(&cv)
     if places is not None:
-        read_volume(&pv, places, order)
+        read_volume(&pv, places, order, sizeof(place_t))
         job.places, job.ps = <place_t*> pv.data, steps_of(&pv)
         for i in range(job.d.kernel):
             for j in range(job.h.kernel):

@@ -151,7 +151,7 @@ def forward(x,              # IN  (N, C, H, W), its axes `order`
     """p-norm of each window."""
     cdef View xv, yv
     read_volume(&xv, x, order)
-    read_volume(&yv, y, order)
+    read_volume(&yv, y, order, xv.size)
     _call(&xv, NULL, &yv, numbers, p)
 
 
@@ -164,8 +164,8 @@ def backward(dy,             # IN  (N, C, OH, OW), its axes `order`
     """What each cell contributes to the p-norms, times dy."""
     cdef View gv, xv, yv
     read_volume(&gv, dy, order)
-    read_volume(&xv, x, order)
-    read_volume(&yv, dx, order)
+    read_volume(&xv, x, order, gv.size)
+    read_volume(&yv, dx, order, gv.size)
     _call(&xv, &gv, &yv, numbers, p)
 
 

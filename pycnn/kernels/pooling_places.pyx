@@ -166,8 +166,8 @@ cdef object _call(few, cells, places, tuple order, bint add, bint write):
     cdef Job job
     cdef View fv, cv, pv
     read_volume(&fv, few, order)
-    read_volume(&cv, cells, order)
-    read_volume(&pv, places, order)
+    read_volume(&cv, cells, order, fv.size)
+    read_volume(&pv, places, order, sizeof(place_t))
     job.images, job.channels = fv.shape[0], fv.shape[1]
     job.d, job.h, job.w = fv.shape[2], fv.shape[3], fv.shape[4]
     job.depth, job.height, job.width = cv.shape[2], cv.shape[3], cv.shape[4]
@@ -299,7 +299,7 @@ def codes_inside(codes,          # IN  (N, C, *windows), its axes `order`
     cdef Check check
     cdef View v
     cdef Py_ssize_t code, rest
-    read_volume(&v, codes, order)
+    read_volume(&v, codes, order, 1)
     check.codes, check.places, check.cells = <const byte*> v.data, NULL, 0
     check.s = steps_of(&v)
     check.images, check.channels = v.shape[0], v.shape[1]
@@ -322,7 +322,7 @@ def places_inside(places,          # IN  (N, C, *windows), its axes `order`
     """Whether every place is that of a cell."""
     cdef Check check
     cdef View v
-    read_volume(&v, places, order)
+    read_volume(&v, places, order, sizeof(place_t))
     check.codes, check.places, check.cells = NULL, <const place_t*> v.data, cells
     check.s = steps_of(&v)
     check.images, check.channels = v.shape[0], v.shape[1]
@@ -358,8 +358,8 @@ def places_of(codes,          # IN  (N, C, *windows), its axes `order`; each of 
     cdef Axis d, h, w
     cdef Steps cs, ps
     cdef Py_ssize_t n, c
-    read_volume(&cv, codes, order)
-    read_volume(&pv, places, order)
+    read_volume(&cv, codes, order, 1)
+    read_volume(&pv, places, order, sizeof(place_t))
     d, h, w = _axis(numbers, 0, cells, &cv), _axis(numbers, 1, cells, &cv), _axis(numbers, 2, cells, &cv)
     cs, ps = steps_of(&cv), steps_of(&pv)
     with nogil:

@@ -257,17 +257,17 @@ def max_forward(x,               # IN  (N, C, *spatial), its axes `order`; float
     cdef View xv, yv, v
     cdef chunk_fn fn
     read_volume(&xv, x, order)
-    read_volume(&yv, y, order)
+    read_volume(&yv, y, order, xv.size)
     fn = _forward_of(x.dtype.kind, xv.size)
     job.d, job.h, job.w = axis_of(numbers, 0, &xv, &yv), axis_of(numbers, 1, &xv, &yv), axis_of(numbers, 2, &xv, &yv)
     job.images, job.channels = xv.shape[0], xv.shape[1]
     job.x, job.y, job.codes, job.places = xv.data, yv.data, NULL, NULL
     job.xs, job.ys = steps_of(&xv), steps_of(&yv)
     if codes is not None:
-        read_volume(&v, codes, order)
+        read_volume(&v, codes, order, 1)
         job.codes, job.cs = <byte*> v.data, steps_of(&v)
     if places is not None:
-        read_volume(&v, places, order)
+        read_volume(&v, places, order, sizeof(place_t))
         job.places, job.ps = <place_t*> v.data, steps_of(&v)
     with nogil:
         _run(&job, fn)
@@ -283,8 +283,8 @@ def ties_backward(dy,             # IN  (N, C, *windows), its axes `order`
     cdef Job job
     cdef View gv, xv, yv
     read_volume(&gv, dy, order)
-    read_volume(&xv, x, order)
-    read_volume(&yv, dx, order)
+    read_volume(&xv, x, order, gv.size)
+    read_volume(&yv, dx, order, gv.size)
     job.d, job.h, job.w = axis_of(numbers, 0, &xv, &gv), axis_of(numbers, 1, &xv, &gv), axis_of(numbers, 2, &xv, &gv)
     job.images, job.channels = xv.shape[0], xv.shape[1]
     job.x, job.dy, job.y = xv.data, gv.data, yv.data
