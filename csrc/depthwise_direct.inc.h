@@ -22,6 +22,7 @@
 #if defined(PYCNN_ISA_AVX512)
 #define DD_ROWS 7
 #define DD_PAIRS 4
+#define DD_BY_ROWS 0 /* 3x3: row after row of src with sixteen registers, column after column of the kernel with more */
 #ifdef PYCNN_F32
 #define DD_HALF
 #define vlanes __mmask16
@@ -33,6 +34,7 @@
 #else
 #define DD_ROWS 4
 #define DD_PAIRS 2
+#define DD_BY_ROWS 1
 #define vlanes __m256i
 #ifdef PYCNN_F32
 #define vload_lanes(p, m) _mm256_maskload_ps((p), (m))
@@ -41,44 +43,6 @@
 #endif
 #endif
 
-
-#define T(name) NAME(dd_##name)
-#define TL VL
-#define tvec vec
-#define tload(p, m) vload_lanes((p), (m))
-#define tset(x) vset(x)
-#define tzero() vzero()
-#define tfma(a, b, c) vfma((a), (b), (c))
-#define tstore(p, v) vstore((p), (v))
-#define tstore_part(p, v, n) vstore_part((p), (v), (n))
-#define teven(a, b) peven((a), (b))
-#define todd(a, b) podd((a), (b))
-#define tlow(e, o) plow((e), (o))
-#define thigh(e, o) phigh((e), (o))
-#define theld(v) (v)
-#include "depthwise_tile.inc.h"
-#include "depthwise_untile.inc.h"
-
-#ifdef DD_HALF
-#define T(name) NAME(dd_half_##name)
-#define TL 8
-#define tvec __m256
-#define tload(p, m) _mm256_maskz_loadu_ps((__mmask8)(m), (p))
-#define tset(x) _mm256_set1_ps(x)
-#define tzero() _mm256_setzero_ps()
-#define tfma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
-#define tstore(p, v) _mm256_storeu_ps((p), (v))
-#define tstore_part(p, v, n) _mm256_mask_storeu_ps(touched((p), (n)), (__mmask8)((1u << (n)) - 1), (v))
-#define half_permute(a, i, b) _mm256_permutex2var_ps((a), (i), (b))
-#define teven(a, b) half_permute((a), _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14), (b))
-#define todd(a, b) half_permute((a), _mm256_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15), (b))
-#define tlow(e, o) half_permute((e), _mm256_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11), (o))
-#define thigh(e, o) half_permute((e), _mm256_setr_epi32(4, 12, 5, 13, 6, 14, 7, 15), (o))
-#define theld(v) _mm512_castps512_ps256(v)
-#include "depthwise_tile.inc.h"
-#include "depthwise_untile.inc.h"
-#undef half_permute
-#endif
 
 /* The vectors of a stretch of columns: where they begin, which lanes of their loads are cells. */
 typedef struct {
@@ -130,7 +94,7 @@ static ptrdiff_t NAME(dd_plan)(NAME(dd_panel) *panel, const pycnn_direct *p, int
         ptrdiff_t c = (first + b) * VL, width = VL, lo = 0, hi = VL;
         if (rest && first + b + 1 == all) {
 #ifdef DD_HALF
-            if (kind != NAME(DD_PRODUCTS) && rest <= VL / 2) width = VL / 2;
+            if (rest <= VL / 2 && (kind != NAME(DD_PRODUCTS) || all == 1)) width = VL / 2;
 #endif
             panel->half = width < VL;
             c = cols < width ? 0 : cols - width;
@@ -147,8 +111,50 @@ static ptrdiff_t NAME(dd_plan)(NAME(dd_panel) *panel, const pycnn_direct *p, int
 ALWAYS_INLINE void NAME(dd_lines)(const REAL **line, int n, const REAL *src, const REAL *zero, const pycnn_direct *p,
                                   ptrdiff_t first, ptrdiff_t step) {
     for (int y = 0; y < n; y++, first += step)
-        line[y] = first < 0 || first >= p->height ? zero : src + first * p->src_line;
+        line[y] = (size_t)first < (size_t)p->height ? src + first * p->src_line : zero;
 }
+
+/* ---- the tiles */
+
+#define T(name) NAME(dd_##name)
+#define TL VL
+#define tvec vec
+#define tload(p, m) vload_lanes((p), (m))
+#define tset(x) vset(x)
+#define tzero() vzero()
+#define tfma(a, b, c) vfma((a), (b), (c))
+#define tstore(p, v) vstore((p), (v))
+#define tstore_part(p, v, n) vstore_part((p), (v), (n))
+#define teven(a, b) peven((a), (b))
+#define todd(a, b) podd((a), (b))
+#define tlow(e, o) plow((e), (o))
+#define thigh(e, o) phigh((e), (o))
+#define theld(v) (v)
+#define twide(v) (v)
+#include "depthwise_tile.inc.h"
+#include "depthwise_untile.inc.h"
+
+#ifdef DD_HALF
+#define T(name) NAME(dd_half_##name)
+#define TL 8
+#define tvec __m256
+#define tload(p, m) _mm256_maskz_loadu_ps((__mmask8)(m), (p))
+#define tset(x) _mm256_set1_ps(x)
+#define tzero() _mm256_setzero_ps()
+#define tfma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define tstore(p, v) _mm256_storeu_ps((p), (v))
+#define tstore_part(p, v, n) _mm256_mask_storeu_ps(touched((p), (n)), (__mmask8)((1u << (n)) - 1), (v))
+#define half_permute(a, i, b) _mm256_permutex2var_ps((a), (i), (b))
+#define teven(a, b) half_permute((a), _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14), (b))
+#define todd(a, b) half_permute((a), _mm256_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15), (b))
+#define tlow(e, o) half_permute((e), _mm256_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11), (o))
+#define thigh(e, o) half_permute((e), _mm256_setr_epi32(4, 12, 5, 13, 6, 14, 7, 15), (o))
+#define theld(v) _mm512_castps512_ps256(v)
+#define twide(v) _mm512_zextps256_ps512(v)
+#include "depthwise_tile.inc.h"
+#include "depthwise_untile.inc.h"
+#undef half_permute
+#endif
 
 /* ---- one plane */
 
@@ -158,9 +164,9 @@ ALWAYS_INLINE void NAME(dd_sum_plane)(const int rows, const int kh, const int kw
     const REAL *line[DD_SOURCES];
     const ptrdiff_t step = p->row_step, last = panel->count - 1;
     vec held[9];
-    UNROLL for (int t = 0; t < kh * kw; t++) held[t] = vset(weight[t]);
+    UNROLL for (int t = 0; t < kh * kw; t++) held[t] = vset(weight[t * p->weight_step]);
     for (ptrdiff_t e = p->first; e < p->first + step && e < p->rows; e++) {
-        const ptrdiff_t n = (p->rows - e + step - 1) / step;
+        const ptrdiff_t n = step == 1 ? p->rows - e : (p->rows - e + step - 1) / step;
         for (ptrdiff_t t = 0; t < n; t += rows) {
             if (n - t < rows && n >= rows) t = n - rows;
             const ptrdiff_t row = e + t * step, count = n - t;
@@ -206,38 +212,6 @@ ALWAYS_INLINE void NAME(dd_spread_plane)(const int kh, REAL *dst, const REAL *sr
     }
 }
 
-/* Columns j .. j + columns - 1 of the kernel. */
-ALWAYS_INLINE void NAME(dd_dot_plane)(const int kh, const int columns, const int stride, vec *sums, const REAL *src,
-                                      const REAL *dy, const REAL *zero, const pycnn_direct *p,
-                                      const NAME(dd_panel) *panel, ptrdiff_t j) {
-    const REAL *line[DD_SOURCES + 2];
-    const ptrdiff_t step = p->row_step;
-    vec sum[15];
-    UNROLL for (int i = 0; i < kh; i++)
-        UNROLL for (int jj = 0; jj < columns; jj++) sum[i * columns + jj] = sums[i * p->kw + j + jj];
-    for (ptrdiff_t e = p->first; e < p->first + step && e < p->rows; e++) {
-        const ptrdiff_t n = (p->rows - e + step - 1) / step;
-        for (ptrdiff_t t = 0; t < n;) {
-            const int most = stride == 1 ? DD_ROWS : 4, rows = n - t < most ? 1 : most;
-            const ptrdiff_t row = e + t * step;
-            const REAL *d = dy + row * p->dst_line;
-            NAME(dd_lines)(line, (rows - 1) * stride + kh, src, zero, p, row * stride - p->top, step);
-            for (ptrdiff_t b = 0; b < panel->count; b++) {
-                const ptrdiff_t c = panel->at[b], at = c * stride - p->left;
-                const vlanes *mask = panel->mask[b], wanted = panel->wanted[b];
-                if (rows > 1)
-                    NAME(dd_dot)(stride == 1 ? DD_ROWS : 4, kh, columns, stride, sum, line, at, mask, p, j, d + c,
-                                 step * p->dst_line, wanted);
-                else
-                    NAME(dd_dot)(1, kh, columns, stride, sum, line, at, mask, p, j, d + c, 0, wanted);
-            }
-            t += rows;
-        }
-    }
-    UNROLL for (int i = 0; i < kh; i++)
-        UNROLL for (int jj = 0; jj < columns; jj++) sums[i * p->kw + j + jj] = sum[i * columns + jj];
-}
-
 /* ---- kernels with code of their own */
 
 #define DD_SUM_ARGUMENTS                                                                                           \
@@ -271,23 +245,19 @@ static NAME(dd_plane) *NAME(dd_find)(const pycnn_direct *p) {
     const ptrdiff_t n = (p->rows - p->first + p->row_step - 1) / p->row_step;
     const int seven = (n + 6) / 7 * 7 <= (n + 3) / 4 * 4; /* fewer rows, or the same in larger tiles */
     if (p->stride == 1 && seven) {
-        if (p->kh == 3) return p->kw == 3 ? NAME(dd_sum_7_3_1) : 0;
-        return p->kh == 5 ? NAME(dd_sum_7_5_1) : NAME(dd_sum_7_7_1);
+        return p->kh == 3 ? NAME(dd_sum_7_3_1) : p->kh == 5 ? NAME(dd_sum_7_5_1) : NAME(dd_sum_7_7_1);
     }
 #endif
-    if (p->kh == 3 && p->kw != 3) return 0;
     if (p->stride == 1) return p->kh == 3 ? NAME(dd_sum_4_3_1) : p->kh == 5 ? NAME(dd_sum_4_5_1) : NAME(dd_sum_4_7_1);
     return p->kh == 3 ? NAME(dd_sum_4_3_2) : NAME(dd_sum_4_5_2);
 }
 
 static void NAME(dd_planes)(NAME(dd_plane) *plane, int kind, REAL *dst, const REAL *src, const REAL *weight,
                             const REAL *bias, const REAL *zero, const pycnn_direct *p) {
-    const ptrdiff_t taps = p->kh * p->kw;
     NAME(dd_panel) panel;
     ptrdiff_t planned = -1, next = 0;
     for (ptrdiff_t n = 0; n < p->planes; n++) {
-        REAL w[49];
-        for (ptrdiff_t t = 0; t < taps; t++) w[t] = weight[n * p->weight_plane + (p->flip ? taps - 1 - t : t)];
+        const REAL *w = weight + n * p->weight_plane;
         ptrdiff_t first = 0;
         do { /* almost always once, and then planned once for all planes */
             if (planned != first) next = NAME(dd_plan)(&panel, p, kind, first);
@@ -313,28 +283,39 @@ static void NAME(dd_spread_planes)(REAL *dst, const REAL *src, const REAL *weigh
 #define DD_DOT_ARGUMENTS                                                                                   \
     vec *sums, const REAL *src, const REAL *dy, const REAL *zero, const pycnn_direct *p,                   \
         const NAME(dd_panel) *panel, ptrdiff_t j
-#define DD_DOT(kh, columns, stride)                                                         \
-    static void NAME(dd_dot_##kh##_##columns##_##stride)(DD_DOT_ARGUMENTS) {                \
-        NAME(dd_dot_plane)(kh, columns, stride, sums, src, dy, zero, p, panel, j);          \
+#define DD_DOT(width, kh, columns, stride)                                                          \
+    static void NAME(dd_##width##dot_##kh##_##columns##_##stride)(DD_DOT_ARGUMENTS) {               \
+        NAME(dd_##width##dot_plane)(kh, columns, stride, sums, src, dy, zero, p, panel, j);         \
     }
-DD_DOT(3, 3, 1)
-DD_DOT(3, 3, 2)
-DD_DOT(5, 1, 1)
-DD_DOT(7, 1, 1)
-DD_DOT(5, 2, 2)
-DD_DOT(5, 1, 2)
+DD_DOT(, 3, 3, 1)
+DD_DOT(, 3, 3, 2)
+DD_DOT(, 5, 1, 1)
+DD_DOT(, 7, 1, 1)
+DD_DOT(, 5, 2, 2)
+DD_DOT(, 5, 1, 2)
+#ifdef DD_HALF
+DD_DOT(half_, 3, 3, 1)
+DD_DOT(half_, 3, 3, 2)
+DD_DOT(half_, 5, 1, 1)
+DD_DOT(half_, 7, 1, 1)
+DD_DOT(half_, 5, 2, 2)
+DD_DOT(half_, 5, 1, 2)
+#define DD_FIND(name) (panel->half ? NAME(dd_half_##name) : NAME(dd_##name))
+#else
+#define DD_FIND(name) NAME(dd_##name)
+#endif
 
 static void NAME(dd_dot_any)(vec *sums, const REAL *src, const REAL *dy, const REAL *zero, const pycnn_direct *p,
                              const NAME(dd_panel) *panel) {
     if (p->kh == 3) {
-        (p->stride == 1 ? NAME(dd_dot_3_3_1) : NAME(dd_dot_3_3_2))(sums, src, dy, zero, p, panel, 0);
+        (p->stride == 1 ? DD_FIND(dot_3_3_1) : DD_FIND(dot_3_3_2))(sums, src, dy, zero, p, panel, 0);
         return;
     }
     for (ptrdiff_t j = 0; j < p->kw; j += p->stride) {
         if (p->stride == 1)
-            (p->kh == 5 ? NAME(dd_dot_5_1_1) : NAME(dd_dot_7_1_1))(sums, src, dy, zero, p, panel, j);
+            (p->kh == 5 ? DD_FIND(dot_5_1_1) : DD_FIND(dot_7_1_1))(sums, src, dy, zero, p, panel, j);
         else
-            (j + 1 < p->kw ? NAME(dd_dot_5_2_2) : NAME(dd_dot_5_1_2))(sums, src, dy, zero, p, panel, j);
+            (j + 1 < p->kw ? DD_FIND(dot_5_2_2) : DD_FIND(dot_5_1_2))(sums, src, dy, zero, p, panel, j);
     }
 }
 
@@ -363,6 +344,7 @@ static void NAME(dd_products)(REAL *dst, const REAL *src, const REAL *dy, const 
 #undef DD_HALF
 #undef DD_ROWS
 #undef DD_PAIRS
+#undef DD_BY_ROWS
 #undef DD_SUM_ARGUMENTS
 #undef DD_DOT_ARGUMENTS
 #undef DD_SUMS
@@ -371,5 +353,6 @@ static void NAME(dd_products)(REAL *dst, const REAL *src, const REAL *dy, const 
 #undef DD_OWN_7
 #undef DD_OWN_4
 #undef DD_DOT
+#undef DD_FIND
 #undef vlanes
 #undef vload_lanes

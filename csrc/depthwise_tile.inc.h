@@ -1,15 +1,15 @@
 /* The register tiles of depthwise_direct.inc.h, for one width of vector: T(name) names them; TL lanes, tvec, and the
  * operations tload(p, mask) tset tzero tfma tstore tstore_part teven todd tlow thigh are that width's; theld(v) is its
- * part of a vector of the full width. kw = 0: any number of columns, in a loop; else `held` has all the weights. */
+ * part of a vector of the full width, twide(v) such a vector with zeros behind. kw = 0: any number of columns, in a loop; else `held` has all the weights. */
 
 /* Taps j and, where both, j + 1 of vectors two columns apart. */
 ALWAYS_INLINE void T(sum_pair)(const int rows, const int kh, const int kw, const int both, tvec *sum,
                                const REAL *const *line, ptrdiff_t at, const vlanes *mask, ptrdiff_t j, ptrdiff_t taps,
-                               const REAL *weight, const vec *held) {
+                               const pycnn_direct *p, const REAL *weight, const vec *held) {
     tvec w[2][5];
     UNROLL for (int i = 0; i < kh; i++) {
-        w[0][i] = kw ? theld(held[i * kw + j]) : tset(weight[i * taps + j]);
-        if (both) w[1][i] = kw ? theld(held[i * kw + j + 1]) : tset(weight[i * taps + j + 1]);
+        w[0][i] = kw ? theld(held[i * kw + j]) : tset(weight[(i * taps + j) * p->weight_step]);
+        if (both) w[1][i] = kw ? theld(held[i * kw + j + 1]) : tset(weight[(i * taps + j + 1) * p->weight_step]);
     }
     const vlanes low = mask[j], high = mask[j + 1];
     UNROLL for (int y = 0; y < 2 * (rows - 1) + kh; y++) {
@@ -25,10 +25,10 @@ ALWAYS_INLINE void T(sum_pair)(const int rows, const int kh, const int kw, const
 }
 
 ALWAYS_INLINE void T(sum_column)(const int rows, const int kh, const int kw, tvec *sum, const REAL *const *line,
-                                 ptrdiff_t at, vlanes mask, ptrdiff_t j, ptrdiff_t taps, const REAL *weight,
-                                 const vec *held) {
+                                 ptrdiff_t at, vlanes mask, ptrdiff_t j, ptrdiff_t taps,
+                                 const pycnn_direct *p, const REAL *weight, const vec *held) {
     tvec w[7];
-    UNROLL for (int i = 0; i < kh; i++) w[i] = kw ? theld(held[i * kw + j]) : tset(weight[i * taps + j]);
+    UNROLL for (int i = 0; i < kh; i++) w[i] = kw ? theld(held[i * kw + j]) : tset(weight[(i * taps + j) * p->weight_step]);
     UNROLL for (int y = 0; y < rows + kh - 1; y++) {
         const tvec v = tload(line[y] + at, mask);
         UNROLL for (int r = 0; r < rows; r++)
@@ -43,18 +43,27 @@ ALWAYS_INLINE void T(sum)(const int rows, const int kh, const int kw, const int 
     tvec sum[7];
     UNROLL for (int r = 0; r < rows; r++) sum[r] = tset(bias);
     if (stride == 1) {
+        UNROLL for (int y = 0; y < rows + kh - 1; y++) {
+            UNROLL for (int j = 0; j < kw; j++) {
+                if (!DD_BY_ROWS) continue;
+                const tvec v = tload(line[y] + at + j * p->col_step, mask[j]);
+                UNROLL for (int r = 0; r < rows; r++)
+                    if (y - r >= 0 && y - r < kh) sum[r] = tfma(theld(held[(y - r) * kw + j]), v, sum[r]);
+            }
+        }
         UNROLL for (int j = 0; j < kw; j++)
-            T(sum_column)(rows, kh, kw, sum, line, at + j * p->col_step, mask[j], j, kw, weight, held);
+            if (!DD_BY_ROWS)
+                T(sum_column)(rows, kh, kw, sum, line, at + j * p->col_step, mask[j], j, kw, p, weight, held);
         if (!kw)
             for (ptrdiff_t j = 0; j < p->kw; j++)
-                T(sum_column)(rows, kh, 0, sum, line, at + j * p->col_step, mask[j], j, p->kw, weight, held);
+                T(sum_column)(rows, kh, 0, sum, line, at + j * p->col_step, mask[j], j, p->kw, p, weight, held);
     } else if (kw) {
-        T(sum_pair)(rows, kh, kw, 1, sum, line, at, mask, 0, 3, weight, held);
-        T(sum_pair)(rows, kh, kw, 0, sum, line, at, mask, 2, 3, weight, held);
+        T(sum_pair)(rows, kh, kw, 1, sum, line, at, mask, 0, 3, p, weight, held);
+        T(sum_pair)(rows, kh, kw, 0, sum, line, at, mask, 2, 3, p, weight, held);
     } else {
         ptrdiff_t j = 0;
-        for (; j + 2 <= p->kw; j += 2) T(sum_pair)(rows, kh, 0, 1, sum, line, at, mask, j, p->kw, weight, held);
-        if (j < p->kw) T(sum_pair)(rows, kh, 0, 0, sum, line, at, mask, j, p->kw, weight, held);
+        for (; j + 2 <= p->kw; j += 2) T(sum_pair)(rows, kh, 0, 1, sum, line, at, mask, j, p->kw, p, weight, held);
+        if (j < p->kw) T(sum_pair)(rows, kh, 0, 0, sum, line, at, mask, j, p->kw, p, weight, held);
     }
     if (lanes == TL) {
         UNROLL for (int r = 0; r < rows; r++)
@@ -76,7 +85,7 @@ ALWAYS_INLINE void T(spread)(const int rows, const int kh, REAL *dst, const REAL
             const ptrdiff_t place = at + (f + p->left - j) / 2;
             const vlanes m = mask[j];
             tvec w[5];
-            UNROLL for (int i = 0; i < kh; i++) w[i] = tset(weight[i * p->kw + j]);
+            UNROLL for (int i = 0; i < kh; i++) w[i] = tset(weight[(i * p->kw + j) * p->weight_step]);
             UNROLL for (int y = 0; y < rows + (kh - 1) / 2; y++) {
                 const tvec v = tload(line[y] + place, m);
                 UNROLL for (int r = 0; r < rows; r++) {
@@ -128,4 +137,36 @@ ALWAYS_INLINE void T(dot)(const int rows, const int kh, const int columns, const
             }
         }
     }
+}
+
+/* Columns j .. j + columns - 1 of the kernel. */
+ALWAYS_INLINE void T(dot_plane)(const int kh, const int columns, const int stride, vec *sums, const REAL *src,
+                                const REAL *dy, const REAL *zero, const pycnn_direct *p,
+                                const NAME(dd_panel) *panel, ptrdiff_t j) {
+    const REAL *line[DD_SOURCES];
+    const ptrdiff_t step = p->row_step;
+    tvec sum[10];
+    UNROLL for (int i = 0; i < kh; i++)
+        UNROLL for (int jj = 0; jj < columns; jj++) sum[i * columns + jj] = theld(sums[i * p->kw + j + jj]);
+    for (ptrdiff_t e = p->first; e < p->first + step && e < p->rows; e++) {
+        const ptrdiff_t n = step == 1 ? p->rows - e : (p->rows - e + step - 1) / step;
+        for (ptrdiff_t t = 0; t < n;) {
+            const int most = stride == 1 ? DD_ROWS : 4, rows = n - t < most ? 1 : most;
+            const ptrdiff_t row = e + t * step;
+            const REAL *d = dy + row * p->dst_line;
+            NAME(dd_lines)(line, (rows - 1) * stride + kh, src, zero, p, row * stride - p->top, step);
+            for (ptrdiff_t b = 0; b < panel->count; b++) {
+                const ptrdiff_t c = panel->at[b], at = c * stride - p->left;
+                const vlanes *mask = panel->mask[b], wanted = panel->wanted[b];
+                if (rows > 1)
+                    T(dot)(stride == 1 ? DD_ROWS : 4, kh, columns, stride, sum, line, at, mask, p, j, d + c,
+                           step * p->dst_line, wanted);
+                else
+                    T(dot)(1, kh, columns, stride, sum, line, at, mask, p, j, d + c, 0, wanted);
+            }
+            t += rows;
+        }
+    }
+    UNROLL for (int i = 0; i < kh; i++)
+        UNROLL for (int jj = 0; jj < columns; jj++) sums[i * p->kw + j + jj] = twide(sum[i * columns + jj]);
 }

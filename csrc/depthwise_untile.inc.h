@@ -13,3 +13,4 @@
 #undef tlow
 #undef thigh
 #undef theld
+#undef twide

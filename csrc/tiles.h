@@ -47,7 +47,7 @@ typedef struct {
     ptrdiff_t top, left;                    /* padding; what is left out where it is negative */
     ptrdiff_t kh, kw, stride;
     ptrdiff_t row_step, col_step;           /* dilation; 1 with stride 2 */
-    int flip;                               /* the weights from the last to the first */
+    ptrdiff_t weight_step;                  /* from a tap to the next: 1, or -1 from the last on */
 } pycnn_direct;
 
 /* Square windows over a plane of contiguous cells, 2 x 2 or 3 x 3: see pool_window.inc.h. */

@@ -226,8 +226,7 @@ cdef extern from "tiles.h" nogil:
     ctypedef struct Direct "pycnn_direct":
         Py_ssize_t images, planes, src_image, src_plane, src_line, dst_image, dst_plane, dst_line
         Py_ssize_t weight_plane, bias_plane, first, rows, cols, height, width, top, left, kh, kw, stride
-        Py_ssize_t row_step, col_step
-        int flip
+        Py_ssize_t row_step, col_step, weight_step
     ctypedef struct depthwise_f32 "pycnn_depthwise_f32":
         void (*pad)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                     Py_ssize_t) noexcept nogil

@@ -304,7 +304,8 @@ cdef bint plan_direct(Direct* d, const Geometry* q, const Plane* src, const Plan
     d.images = d.planes = 1
     d.src_line = src.line
     d.dst_line = dst.line
-    d.weight_plane = d.bias_plane = d.first = d.flip = 0
+    d.weight_plane = d.bias_plane = d.first = 0
+    d.weight_step = 1
     d.src_image = d.src_plane = d.dst_image = d.dst_plane = 0
     d.rows = dst.height
     d.cols = dst.width
@@ -334,7 +335,7 @@ cdef bint _plan_planes(PlanesJob* job, const Geometry* q, bint backward) noexcep
     if not plan_direct(d, q, &job.src, &job.dst, 1 if backward else q.stride[1]):
         return False
     if backward and not job.spread:  # the same sum with the taps from the last to the first
-        d.flip = True
+        d.weight_step = -1
         d.top = (d.kh - 1) * d.row_step - d.top
         d.left = (d.kw - 1) * d.col_step - d.left
     job.images = q.x_shape[0]
@@ -363,7 +364,7 @@ cdef void _planes_chunk(floating* tag, PlanesJob* job, Py_ssize_t chunk) noexcep
     cdef const floating* src = (<const floating*> job.src_values + image * job.src.image + slice * job.src.slice
                                 + g0 * d.src_plane)
     cdef floating* dst = <floating*> job.dst_values + image * job.dst.image + slice * job.dst.slice + g0 * d.dst_plane
-    cdef const floating* w = <const floating*> job.w + g0 * d.weight_plane
+    cdef const floating* w = <const floating*> job.w + g0 * d.weight_plane + (job.w_row - 1 if d.weight_step < 0 else 0)
     cdef const floating* bias = <const floating*> job.bias
     cdef Py_ssize_t m
     d.planes = g1 - g0
