@@ -1,6 +1,7 @@
 /* The register tiles of depthwise_direct.inc.h, for one width of vector: T(name) names them; TL lanes, tvec, and the
  * operations tload(p, mask) tset tzero tfma tstore tstore_part teven todd tlow thigh are that width's; theld(v) is its
- * part of a vector of the full width, twide(v) such a vector with zeros behind. kw = 0: any number of columns, in a loop; else `held` has all the weights. */
+ * part of a vector of the full width, twide(v) such a vector with zeros behind. kw = 0: any number of columns, in a
+ * loop; else `held` has all the weights. */
 
 /* Taps j and, where both, j + 1 of vectors two columns apart. */
 ALWAYS_INLINE void T(sum_pair)(const int rows, const int kh, const int kw, const int both, tvec *sum,
@@ -28,7 +29,8 @@ ALWAYS_INLINE void T(sum_column)(const int rows, const int kh, const int kw, tve
                                  ptrdiff_t at, vlanes mask, ptrdiff_t j, ptrdiff_t taps,
                                  const pycnn_direct *p, const REAL *weight, const vec *held) {
     tvec w[7];
-    UNROLL for (int i = 0; i < kh; i++) w[i] = kw ? theld(held[i * kw + j]) : tset(weight[(i * taps + j) * p->weight_step]);
+    UNROLL for (int i = 0; i < kh; i++)
+        w[i] = kw ? theld(held[i * kw + j]) : tset(weight[(i * taps + j) * p->weight_step]);
     UNROLL for (int y = 0; y < rows + kh - 1; y++) {
         const tvec v = tload(line[y] + at, mask);
         UNROLL for (int r = 0; r < rows; r++)
