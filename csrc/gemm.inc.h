@@ -62,30 +62,6 @@ ALWAYS_INLINE void NAME(taps_tile)(const int rows, const int nv, ptrdiff_t chann
     NAME(put_tile)(rows, nv, c, sum, accumulate);
 }
 
-/* The same where the rows of a lie anywhere, cut into `lines` of k values: a(m, r * k + i) = a[offset[m] + r * a_line
- * + i]. */
-ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t lines, ptrdiff_t k,
-                                    const REAL *RESTRICT a, ptrdiff_t a_line, const ptrdiff_t *RESTRICT offset,
-                                    const REAL *RESTRICT b, REAL *RESTRICT c, int accumulate) {
-    vec sum[MR][3];
-    const REAL *line[MR];
-    UNROLL for (int m = 0; m < rows; m++) {
-        line[m] = a + offset[m];
-        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vzero();
-    }
-    for (ptrdiff_t begin = 0; lines > 0; lines--, begin += a_line) {
-        for (ptrdiff_t i = begin; i < begin + k; i++, b += nv * VL) {
-            vec bv[3];
-            UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
-            UNROLL for (int m = 0; m < rows; m++) {
-                const vec am = vset(line[m][i]);
-                UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
-            }
-        }
-    }
-    NAME(put_tile)(rows, nv, c, sum, accumulate);
-}
-
 #define GEMM_ONE(kind, is_packed, m, nv)                                                                           \
     static void NAME(kind##_##m##x##nv)(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, REAL *c,      \
                                         int accumulate) {                                                          \
@@ -96,10 +72,6 @@ ALWAYS_INLINE void NAME(lines_tile)(const int rows, const int nv, ptrdiff_t line
                                       const ptrdiff_t *offset, const REAL *a, ptrdiff_t a_step, const REAL *b,     \
                                       REAL *c, int accumulate) {                                                   \
         NAME(taps_tile)(m, nv, channels, channel_step, taps, offset, a, a_step, b, c, accumulate);                 \
-    }                                                                                                              \
-    static void NAME(lines_##m##x##nv)(ptrdiff_t lines, ptrdiff_t k, const REAL *a, ptrdiff_t a_line,              \
-                                       const ptrdiff_t *offset, const REAL *b, REAL *c, int accumulate) {          \
-        NAME(lines_tile)(m, nv, lines, k, a, a_line, offset, b, c, accumulate);                                    \
     }
 #define GEMM_ROW(m)           \
     GEMM_ONE(packed, 1, m, 1) \
@@ -150,12 +122,20 @@ static void NAME(pack_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *R
 static void NAME(pack_plane)(REAL *RESTRICT dst, ptrdiff_t dst_channel, ptrdiff_t pitch, const REAL *RESTRICT src,
                              ptrdiff_t src_channel, ptrdiff_t src_line, ptrdiff_t channels, ptrdiff_t rows,
                              ptrdiff_t row_lo, ptrdiff_t row_hi, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t step) {
+    /* The lines are too short for the processor to see what comes next: it is told, some 64 vectors before. */
+    const ptrdiff_t ahead = src_channel * (1 + 64 * VL / (rows * pitch + 1));
     for (ptrdiff_t c = 0; c < channels; c++, dst += dst_channel, src += src_channel) {
         for (ptrdiff_t r = 0; r < rows; r++) {
             REAL *RESTRICT d = dst + r * pitch;
             const REAL *RESTRICT s = src + r * src_line;
             const int inside = r >= row_lo && r < row_hi;
             for (ptrdiff_t j = 0; j < pitch; j += VL) {
+                PREFETCH(s + ahead + j * step);
+                if (step > 1) PREFETCH(s + ahead + j * step + VL);
+                if (inside && step == 1 && lo <= j && hi - j >= VL) {
+                    vstore(d + j, vload(s + j));
+                    continue;
+                }
                 const ptrdiff_t from = lo < j ? 0 : lo - j > VL ? VL : lo - j;
                 const ptrdiff_t to = hi - j < from ? from : hi - j > VL ? VL : hi - j;
                 if (!inside || from == to)
@@ -360,7 +340,6 @@ static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     GEMM_CELLS_ALL(packed),
     GEMM_CELLS_ALL(rows),
     GEMM_CELLS_ALL(taps),
-    GEMM_CELLS_ALL(lines),
     NAME(pack_run),
     NAME(pack_panel),
     NAME(pack_plane),

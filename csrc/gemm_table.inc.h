@@ -6,9 +6,6 @@ typedef void (*T(pycnn_gemm_fn))(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, c
 /* The same with b in place: row (channel, tap) at b + channel * channel_step + offset[tap]; a is packed as for it. */
 typedef void (*T(pycnn_taps_fn))(ptrdiff_t channels, ptrdiff_t channel_step, ptrdiff_t taps, const ptrdiff_t *offset,
                                  const REAL *a, ptrdiff_t a_step, const REAL *b, REAL *c, int accumulate);
-/* The same with k in `lines` lines: a(m, r * k + i) = a[offset[m] + r * a_line + i], i < k. */
-typedef void (*T(pycnn_lines_fn))(ptrdiff_t lines, ptrdiff_t k, const REAL *a, ptrdiff_t a_line,
-                                  const ptrdiff_t *offset, const REAL *b, REAL *c, int accumulate);
 
 #ifndef PYCNN_MR_MAX
 #define PYCNN_MR_MAX 8
@@ -23,7 +20,6 @@ typedef struct {
     T(pycnn_gemm_fn) packed[PYCNN_MR_MAX][3];
     T(pycnn_gemm_fn) rows[PYCNN_MR_MAX][3];
     T(pycnn_taps_fn) taps[PYCNN_MR_MAX][3];
-    T(pycnn_lines_fn) lines[PYCNN_MR_MAX][3];
 
     /* dst[c][j] = src[c][j * step] for lo <= j < hi, 0 for the other j in 0 .. length - 1; rows c of dst are dst_step
      * apart, of src src_step apart. */

@@ -38,6 +38,13 @@
 #define UNROLL
 #endif
 
+/* Asks for a line of the cache; any address will do. */
+#if defined(__GNUC__)
+#define PREFETCH(p) __builtin_prefetch(p)
+#else
+#define PREFETCH(p) ((void)(p))
+#endif
+
 #define PASTE3_(a, b, c) a##_##b##_##c
 #define PASTE3(a, b, c) PASTE3_(a, b, c)
 #define NAME(x) PASTE3(x, TYPE_NAME, ISA_NAME)
@@ -48,6 +55,7 @@
 #include "simd.inc.h"
 #include "lanes.inc.h"
 #include "gemm.inc.h"
+#include "points.inc.h"
 #include "winograd.inc.h"
 #include "pool.inc.h"
 #include "depthwise.inc.h"
@@ -64,6 +72,7 @@
 #include "simd.inc.h"
 #include "lanes.inc.h"
 #include "gemm.inc.h"
+#include "points.inc.h"
 #include "winograd.inc.h"
 #include "pool.inc.h"
 #include "depthwise.inc.h"
@@ -80,8 +89,11 @@
 #define TILES(isa) TILES_(isa)
 extern const pycnn_tiles TILES(ISA_NAME);
 const pycnn_tiles TILES(ISA_NAME) = {
-    TABLE(f32, ISA_NAME, gemm),   TABLE(f64, ISA_NAME, gemm),   TABLE(f32, ISA_NAME, winograd),
-    TABLE(f64, ISA_NAME, winograd), TABLE(f32, ISA_NAME, pool), TABLE(f64, ISA_NAME, pool),
-    TABLE(f32, ISA_NAME, vector), TABLE(f64, ISA_NAME, vector), TABLE(f32, ISA_NAME, depthwise),
-    TABLE(f64, ISA_NAME, depthwise), TABLE(f32, ISA_NAME, few), TABLE(f64, ISA_NAME, few),
+    TABLE(f32, ISA_NAME, gemm),      TABLE(f64, ISA_NAME, gemm),
+    TABLE(f32, ISA_NAME, points),    TABLE(f64, ISA_NAME, points),
+    TABLE(f32, ISA_NAME, winograd),  TABLE(f64, ISA_NAME, winograd),
+    TABLE(f32, ISA_NAME, pool),      TABLE(f64, ISA_NAME, pool),
+    TABLE(f32, ISA_NAME, vector),    TABLE(f64, ISA_NAME, vector),
+    TABLE(f32, ISA_NAME, depthwise), TABLE(f64, ISA_NAME, depthwise),
+    TABLE(f32, ISA_NAME, few),       TABLE(f64, ISA_NAME, few),
 };

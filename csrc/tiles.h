@@ -61,6 +61,7 @@ typedef struct {
 #define REAL float
 #define T(name) name##_f32
 #include "gemm_table.inc.h"
+#include "points_table.inc.h"
 #include "winograd_table.inc.h"
 #include "pool_table.inc.h"
 #include "vector_table.inc.h"
@@ -71,6 +72,7 @@ typedef struct {
 #define REAL double
 #define T(name) name##_f64
 #include "gemm_table.inc.h"
+#include "points_table.inc.h"
 #include "winograd_table.inc.h"
 #include "pool_table.inc.h"
 #include "vector_table.inc.h"
@@ -82,6 +84,8 @@ typedef struct {
 typedef struct {
     const pycnn_gemm_f32 *gemm_f32;
     const pycnn_gemm_f64 *gemm_f64;
+    const pycnn_points_f32 *points_f32;
+    const pycnn_points_f64 *points_f64;
     const pycnn_winograd_f32 *winograd_f32;
     const pycnn_winograd_f64 *winograd_f64;
     const pycnn_pool_f32 *pool_f32;

@@ -1,4 +1,7 @@
-"""Direct convolution, on planes and with packed panels: every pass, instruction set and dtype against the reference."""
+"""Direct convolution, on planes, with filters side by side and with packed panels, against the reference.
+
+Every pass, instruction set and dtype.
+"""
 
 from typing import Any
 
@@ -12,6 +15,7 @@ from pycnn import reference
 from pycnn.kernels import _runtime
 
 ISAS = _runtime.available_isas()
+ALGORITHMS = ("planes", "few", "filters", "packed")
 
 #: x (N, C, H, W), weight, options: strides and dilations with several phases, taps that miss, lanes that are cut, more
 #: channels than a block, more rows than a stripe, a kernel of one cell, which reads x itself
@@ -56,7 +60,7 @@ def numbers(shape: tuple[int, ...], dtype: Any, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("isa_name", ISAS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("algorithm", ["planes", "packed", "few"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("name", CASES)
 def test_every_pass_is_exact(name: str, algorithm: str, dtype: Any, isa_name: str, force: Any) -> None:
     x_shape, w_shape, options = CASES[name]
@@ -73,7 +77,7 @@ def test_every_pass_is_exact(name: str, algorithm: str, dtype: Any, isa_name: st
             np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("algorithm", ["planes", "packed", "few"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("data_format", ["NHWC", "HWCN"])
 def test_other_layouts(data_format: str, algorithm: str, force: Any) -> None:
     x, weight = numbers((3, 6, 9, 8), np.float32, 0), numbers((7, 6, 3, 3), np.float32, 1)
@@ -88,6 +92,24 @@ def test_other_layouts(data_format: str, algorithm: str, force: Any) -> None:
     np.testing.assert_array_equal(dbias, wants[2])
 
 
+@pytest.mark.parametrize("isa_name", ISAS)
+@pytest.mark.parametrize("name", CASES)
+def test_channels_last(name: str, isa_name: str, force: Any) -> None:
+    x_shape, w_shape, options = CASES[name]
+    x, weight = numbers(x_shape, np.float32, 0), numbers(w_shape, np.float32, 1)
+    want = reference.conv2d(x, weight, **options)
+    delta = numbers(want.shape, np.float32, 3)
+    dx, dweight, _ = reference.conv2d_backward(delta, x, weight, **options)
+    force("filters")
+    _runtime.set_poison(True)
+    x, delta, options = to_format(x, "NHWC"), to_format(delta, "NHWC"), {"data_format": "NHWC", **options}
+    with isa(isa_name):
+        np.testing.assert_array_equal(F.conv2d(x, weight, **options), to_format(want, "NHWC"))
+        got = F.conv2d_backward(delta, x, weight, **options)
+    np.testing.assert_array_equal(got[0], to_format(dx, "NHWC"))
+    np.testing.assert_array_equal(got[1], dweight)
+
+
 @pytest.mark.parametrize("special", [np.nan, np.inf])
 def test_special_values_touch_only_their_windows(special: float, force: Any) -> None:
     x, weight = numbers((2, 4, 9, 10), np.float32, 0), numbers((9, 4, 3, 3), np.float32, 1)
@@ -95,17 +117,19 @@ def test_special_values_touch_only_their_windows(special: float, force: Any) -> 
     delta = numbers((2, 9, 7, 8), np.float32, 2)
     delta[0, 3, 6, 7] = special
     results = []
-    for algorithm in ("planes", "packed", "few"):
+    for algorithm in ALGORITHMS:
         force(algorithm)
         with np.errstate(all="ignore"):
             results.append((F.conv2d(x, weight), *F.conv2d_backward(delta, x, weight)))
-    for on_planes, packed, few in zip(*results):
-        np.testing.assert_array_equal(on_planes, packed)
-        np.testing.assert_array_equal(few, packed)
+    for found in results[:-1]:
+        for one, packed in zip(found, results[-1]):
+            np.testing.assert_array_equal(one, packed)
 
 
-@pytest.mark.parametrize("algorithm", ["planes", "few"])
-@pytest.mark.parametrize("name", ["5x5", "3x3, stride 2", "many pixels", "1x1"])
+@pytest.mark.parametrize("algorithm", ["planes", "few", "filters"])
+@pytest.mark.parametrize(
+    "name", ["5x5", "3x3, stride 2", "many pixels", "many channels", "1x1", "batch of small images"]
+)
 def test_same_bits_for_any_number_of_threads(name: str, algorithm: str, force: Any) -> None:
     x_shape, w_shape, options = CASES[name]
     rng = np.random.default_rng(0)
@@ -121,16 +145,17 @@ def test_same_bits_for_any_number_of_threads(name: str, algorithm: str, force: A
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("algorithm", ["planes", "filters"])
 @pytest.mark.parametrize("needs", ["input", "weight"])
-def test_no_memory(needs: str, force: Any) -> None:
+def test_no_memory(needs: str, algorithm: str, force: Any) -> None:
     x, weight = numbers((2, 4, 9, 10), np.float32, 0), numbers((9, 4, 3, 3), np.float32, 1)
     delta = numbers((2, 9, 7, 8), np.float32, 2)
     out = (np.empty_like(x), np.empty_like(weight), None)
-    force("planes")
+    force(algorithm)
     for n in (1, 2, 3):
         _runtime.fail_after(n)
         try:
-            if needs == "weight" or n < 3:
+            if needs == "weight" or algorithm == "filters" or n < 3:
                 with pytest.raises(MemoryError, match="no memory"):
                     F.conv2d_backward(delta, x, weight, needs=(needs,), out=out)
         finally:

@@ -1,7 +1,7 @@
 # Weights as the register tiles read them.
 
 from cython cimport floating
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from pycnn.kernels._tiles cimport transpose_run
 
@@ -14,6 +14,10 @@ cdef inline void pack_weights(floating* out, Py_ssize_t mr, Py_ssize_t rows, Py_
     cdef bint whole = taps > 0 and weight[taps - 1] - weight[0] == taps - 1
     if rows < mr:
         memset(out, 0, <size_t> (channels * taps * mr) * sizeof(floating))
+    if taps == 1 and w_row == 1:
+        for c in range(channels):
+            memcpy(out + c * mr, w + c * w_channel + weight[0], <size_t> rows * sizeof(floating))
+        return
     if whole and w_channel == taps:
         transpose_run(out, mr, w + weight[0], w_row, rows, channels * taps, 1)
         return

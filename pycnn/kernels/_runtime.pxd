@@ -19,8 +19,6 @@ cdef extern from "tiles.h" nogil:
         gemm_fn_f32 rows[8][3]
         void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, Py_ssize_t,
                            const float*, float*, int) noexcept nogil
-        void (*lines[8][3])(Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, const Py_ssize_t*, const float*,
-                            float*, int) noexcept nogil
         void (*pack_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
@@ -44,8 +42,6 @@ cdef extern from "tiles.h" nogil:
         gemm_fn_f64 rows[8][3]
         void (*taps[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, Py_ssize_t,
                            const double*, double*, int) noexcept nogil
-        void (*lines[8][3])(Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, const Py_ssize_t*, const double*,
-                            double*, int) noexcept nogil
         void (*pack_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                          Py_ssize_t) noexcept nogil
         void (*pack_panel)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Piece*, Py_ssize_t,
@@ -62,6 +58,20 @@ cdef extern from "tiles.h" nogil:
         void (*dot_line)(double*, const double*, const Py_ssize_t*, const Py_ssize_t*, const Py_ssize_t*, Py_ssize_t,
                          const double*, Py_ssize_t) noexcept nogil
         void (*dot_rows)(Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const double*, double*) noexcept nogil
+
+    ctypedef struct points_f32 "pycnn_points_f32":
+        Py_ssize_t vl, mr
+        void (*points[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, const Py_ssize_t*,
+                             const float*, const float*, float*, const Py_ssize_t*, int) noexcept nogil
+        void (*store_points)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+                             Py_ssize_t) noexcept nogil
+
+    ctypedef struct points_f64 "pycnn_points_f64":
+        Py_ssize_t vl, mr
+        void (*points[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, const Py_ssize_t*,
+                             const double*, const double*, double*, const Py_ssize_t*, int) noexcept nogil
+        void (*store_points)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+                             Py_ssize_t) noexcept nogil
 
     ctypedef struct winograd_f32 "pycnn_winograd_f32":
         Py_ssize_t vl
@@ -267,6 +277,8 @@ cdef extern from "tiles.h" nogil:
     ctypedef struct tile_tables "pycnn_tiles":
         const gemm_f32* gemm_f32
         const gemm_f64* gemm_f64
+        const points_f32* points_f32
+        const points_f64* points_f64
         const winograd_f32* winograd_f32
         const winograd_f64* winograd_f64
         const pool_f32* pool_f32
@@ -298,8 +310,8 @@ cdef void release(void* memory) noexcept nogil
 # How 3x3 convolutions are computed: -1 by the cost rule, 0 directly, 2 or 4 by Winograd's tiles of that size.
 cdef Py_ssize_t algorithm() noexcept nogil
 
-# How direct sums are computed: -1 by the rule, 0 with packed panels, 1 on planes, 2 on planes with lanes along
-# the rows wherever that is possible.
+# How direct sums are computed: -1 by the rules, 0 with packed panels, 1 on planes, 2 on planes with lanes along the
+# rows wherever that is possible, 3 with the filters side by side.
 cdef Py_ssize_t plane_choice() noexcept nogil
 
 # An uninitialised C-contiguous array in recycled memory. dtype: an np.dtype.

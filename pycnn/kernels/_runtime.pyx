@@ -81,7 +81,7 @@ cdef Py_ssize_t plane_choice() noexcept nogil:
 MAX_THREADS = PYCNN_MAX_THREADS
 # Name: what algorithm() and plane_choice() return.
 ALGORITHMS = {
-    "": (-1, -1), "direct": (0, -1), "planes": (0, 1), "packed": (0, 0), "few": (0, 2),
+    "": (-1, -1), "direct": (0, -1), "packed": (0, 0), "planes": (0, 1), "few": (0, 2), "filters": (0, 3),
     "winograd2": (2, -1), "winograd4": (4, -1),
 }
 

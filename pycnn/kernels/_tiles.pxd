@@ -46,16 +46,6 @@ cdef inline void gemm_taps(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t chann
         tiles().gemm_f64.taps[rows - 1][vectors - 1](channels, channel_step, taps, offset, a, a_step, b, c, accumulate)
 
 
-# The same with a (rows, lines, k), row m at a + offset[m], lines a_line apart.
-cdef inline void gemm_lines(Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t n, Py_ssize_t k, const floating* a,
-                            Py_ssize_t a_line, const Py_ssize_t* offset, const floating* b, floating* c,
-                            bint accumulate) noexcept nogil:
-    if floating is float:
-        tiles().gemm_f32.lines[rows - 1][vectors - 1](n, k, a, a_line, offset, b, c, accumulate)
-    else:
-        tiles().gemm_f64.lines[rows - 1][vectors - 1](n, k, a, a_line, offset, b, c, accumulate)
-
-
 cdef inline void pack_run(floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t src_step,
                           Py_ssize_t rows, Py_ssize_t length, Py_ssize_t lo, Py_ssize_t hi,
                           Py_ssize_t step) noexcept nogil:
@@ -133,6 +123,27 @@ cdef inline void dot_rows(Py_ssize_t length, const floating* a, Py_ssize_t a_ste
         tiles().gemm_f32.dot_rows(length, a, a_step, rows, b, c)
     else:
         tiles().gemm_f64.dot_rows(length, a, a_step, rows, b, c)
+
+
+# A tile of pixels anywhere, with the filters side by side: c[place[m]] (+)= sum a[pixel[m] + ...] * b, plus bias.
+cdef inline void gemm_points(Py_ssize_t pixels, Py_ssize_t vectors, Py_ssize_t channels, Py_ssize_t channel_step,
+                             Py_ssize_t taps, const Py_ssize_t* offset, const floating* a, const Py_ssize_t* pixel,
+                             const floating* b, const floating* bias, floating* c, const Py_ssize_t* place,
+                             bint accumulate) noexcept nogil:
+    if floating is float:
+        tiles().points_f32.points[pixels - 1][vectors - 1](channels, channel_step, taps, offset, a, pixel, b, bias, c,
+                                                           place, accumulate)
+    else:
+        tiles().points_f64.points[pixels - 1][vectors - 1](channels, channel_step, taps, offset, a, pixel, b, bias, c,
+                                                           place, accumulate)
+
+
+cdef inline void store_points(floating* dst, Py_ssize_t channel_step, Py_ssize_t pixel_step, const floating* src,
+                              Py_ssize_t width, Py_ssize_t pixels, Py_ssize_t channels) noexcept nogil:
+    if floating is float:
+        tiles().points_f32.store_points(dst, channel_step, pixel_step, src, width, pixels, channels)
+    else:
+        tiles().points_f64.store_points(dst, channel_step, pixel_step, src, width, pixels, channels)
 
 
 cdef inline void to_lanes(floating* lines, const floating* src, Py_ssize_t channel_step, Py_ssize_t pixel_step,

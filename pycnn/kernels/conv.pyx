@@ -24,6 +24,7 @@ from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, f
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels.conv_depthwise cimport depthwise_run
 from pycnn.kernels.conv_direct cimport direct_run
+from pycnn.kernels.conv_filters cimport filters_run
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
 from pycnn.kernels.conv_winograd cimport BACKWARD_INPUT, FORWARD, winograd_run, winograd_tile
 from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows
@@ -230,6 +231,9 @@ cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
         done = depthwise_run(q, False, <const floating*> job.src, <const floating*> job.w,
                              <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
+        done = filters_run(q, False, <const floating*> job.src, <const floating*> job.w,
+                           <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
         done = direct_run(q, False, <const floating*> job.src, <const floating*> job.w,
                           <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
@@ -290,6 +294,9 @@ cdef int _backward(floating* tag, Job* job, Geometry* q) noexcept nogil:
     if done < 0:
         done = depthwise_run(q, True, <const floating*> job.src, <const floating*> job.w,
                              <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = filters_run(q, True, <const floating*> job.src, <const floating*> job.w,
+                           <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
         done = direct_run(q, True, <const floating*> job.src, <const floating*> job.w,
                           <const floating*> job.bias, <floating*> job.dst)

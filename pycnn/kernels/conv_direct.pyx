@@ -311,19 +311,11 @@ cdef bint _fill_bias(floating* tag, Job* job) noexcept nogil:
     return True
 
 
-# Of the time: what it spends on pixels that are kept, against the share of conv.pyx that is not packing.
-cdef bint _pays(floating* tag, const Planes* p, Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t vl = lanes(tag)
-    cdef double kept = <double> (p.out_h * p.out_w) / round_up(p.out_h * p.pitch, vl)
-    cdef double tile = round_up(rows, 8)
-    return kept >= tile / (tile + 2 + 4.0 * (1 + tile_columns(tag) // max(1, p.out_w)))
-
-
 cdef int _forward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     cdef Planes* p = &job.planes
     job.rows = q.y_shape[1] // q.groups
     job.channels = q.x_shape[1] // q.groups
-    if not forward_planes(p, q) or (plane_choice() < 0 and not _pays(dst, p, job.rows)):
+    if not forward_planes(p, q):
         return -1
     job.w_row = job.channels * p.taps
     job.w_channel = p.taps
@@ -335,7 +327,7 @@ cdef int _forward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     return _run(dst, job)
 
 
-# dx, a phase of the stride at a time. The first one has most taps and decides whether any is computed here.
+# dx, a phase of the stride at a time.
 cdef int _backward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t h, w
@@ -351,8 +343,6 @@ cdef int _backward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     for h in range(min(q.stride[1], q.x_shape[3])):
         for w in range(min(q.stride[2], q.x_shape[4])):
             if not backward_planes(p, q, h, w):
-                return -1
-            if h == 0 and w == 0 and (p.taps == 0 or (plane_choice() < 0 and not _pays(dst, p, job.rows))):
                 return -1
             job.dst = dst + h * q.x_steps[3] + w * q.x_steps[4]
             ok = ok and (_run(dst, job) if p.taps else _fill_bias(dst, job))

@@ -186,7 +186,7 @@ cdef int few_weight_run(const Geometry* q, const floating* x, const floating* dy
     cdef Job job
     cdef int choice = plane_choice()
     cdef Py_ssize_t vectors
-    if choice == 0 or choice == 1 or not is_flat(q) or q.x_steps[4] != 1 or not has_values(q):
+    if (choice >= 0 and choice != 2) or not is_flat(q) or q.x_steps[4] != 1 or not has_values(q):
         return -1
     if not forward_planes(&job.planes, q):
         return -1

@@ -22,8 +22,8 @@ from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, fr
 from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
-from pycnn.kernels.conv_direct_weight cimport direct_weight_run
 from pycnn.kernels.conv_few_weight cimport few_weight_run
+from pycnn.kernels.conv_filters_weight cimport filters_weight_run
 from pycnn.kernels.conv_winograd cimport BACKWARD_WEIGHT, winograd_tile
 from pycnn.kernels.conv_winograd_weight cimport winograd_weight_run
 
@@ -327,7 +327,7 @@ cdef int _weight(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     if done < 0:
         done = few_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
     if done < 0:
-        done = direct_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+        done = filters_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
     if done < 0:
         done = forward_patches(&job.patches, q.x_shape, q.x_steps, q.y_shape, q.y_steps, q.kernel, q.stride, q.pad,
                                q.dilation, q.groups)

@@ -1,0 +1,309 @@
+# dw[f, c, t] = sum_{n, o} turned[n][o][f] * x[n, c, o * stride + reach(t)]   with the copy of x of _points.pxd
+#
+# Edges: pixels outside x are zeros of its copy, multiplied like any value. Without padding x is read in place.
+#
+# Blocking: a matrix product over the pixels, (channel, tap) by filter: the register tile of conv_filters.pyx with rows
+# of (channel, tap) for its pixels and the pixels for its channels and taps. `turned` are the deltas with the filters
+# side by side. For a slab of units, which fits L3, the threads make copies and turned deltas together; then a piece of
+# work is a panel of (channel, tap) rows. Where there are too few panels to share, the units are dealt out to `slices`
+# with sums of their own, added in order.
+#
+# The cut depends on the shape alone, and each sum runs in one order: any number of threads gives the same bits.
+
+from cython cimport floating
+from libc.string cimport memset
+
+from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._points cimport Points, copy_unit, find_unit, flatten_points, forward_points, lay_out, \
+    set_unit
+from pycnn.kernels._runtime cimport allocate, parallel_work, plane_choice, release
+from pycnn.kernels._tiles cimport gemm_points, lanes, tile_columns, tile_rows, transpose_run
+
+cdef enum:
+    UNIT_PIXELS = 512     # about as many, so that a unit's lines and deltas stay in L1 and L2
+    SLAB_BYTES = 4 << 20  # a part of L3
+    FILL_CHANNELS = 16    # that one task copies
+    WANTED_TASKS = 16
+    MOST_ROWS = 8         # of a register tile
+
+ctypedef struct Job:
+    Points points
+    const void* x
+    const void* dy
+    void* dw
+    Py_ssize_t groups, filters, channels    # of a group
+    Py_ssize_t dy_image, dy_channel, dy_line, dy_pixel
+    Py_ssize_t mr, nr, vl
+    Py_ssize_t depth, row_panels            # (channel, tap) pairs of a group
+    Py_ssize_t filter_panels, filter_width  # of a group
+    bint in_place
+    Py_ssize_t channel_step, line_step      # of the copy, or of x: to the next channel, and row of pixels
+    Py_ssize_t slab_units, first_unit
+    Py_ssize_t slices, sums_size
+    Py_ssize_t fills, fill_channels         # tasks that make the copy of a unit, and channels of each
+    Py_ssize_t copy_size, turned_size       # of a unit
+    Py_ssize_t unit_pixels
+    void* copies
+    void* turned
+    void* sums                              # [slice][group][row panel][filter panel][row][width]
+    Py_ssize_t* column                      # [pixel of a row]: where its value lies
+    Py_ssize_t tap[128]
+
+
+# Columns of filter panel i: a full tile, or the vectors that the last filters need.
+cdef inline Py_ssize_t _panel_width(const Job* job, Py_ssize_t i) noexcept nogil:
+    return min(job.nr, round_up(job.filters - i * job.nr, job.vl))
+
+
+# ---- a slab's copies and turned deltas
+
+# turned[panel][pixel][filter in panel], zeros for filters that are none.
+cdef void _turn(Job* job, Py_ssize_t unit, Py_ssize_t g, const floating* dy, floating* out) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t i, n, r, width, filters, image, images, row, rows
+    cdef const floating* src
+    find_unit(p, unit, &image, &images, &row, &rows)
+    for i in range(job.filter_panels):
+        width = _panel_width(job, i)
+        filters = min(width, job.filters - i * job.nr)
+        if filters < width:
+            memset(out, 0, <size_t> (images * rows * p.w.out * width) * sizeof(floating))
+        for n in range(images):
+            src = (dy + (image + n) * job.dy_image + (g * job.filters + i * job.nr) * job.dy_channel
+                   + row * job.dy_line)
+            if job.dy_line == p.w.out * job.dy_pixel:
+                transpose_run(out + n * rows * p.w.out * width, width, src, job.dy_channel, filters, rows * p.w.out,
+                              job.dy_pixel)
+                continue
+            for r in range(rows):
+                transpose_run(out + (n * rows + r) * p.w.out * width, width, src + r * job.dy_line, job.dy_channel,
+                              filters, p.w.out, job.dy_pixel)
+        out += job.unit_pixels * width
+
+
+cdef void _prepare(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t place = task // (job.fills + job.groups)
+    cdef Py_ssize_t i = task % (job.fills + job.groups)
+    cdef Py_ssize_t unit = job.first_unit + place
+    cdef Py_ssize_t c0, g, image, images, row, rows
+    if i < job.fills:
+        c0 = i * job.fill_channels
+        find_unit(p, unit, &image, &images, &row, &rows)
+        copy_unit(p, <const floating*> job.x + c0 * p.src_channel,
+                  min(job.fill_channels, job.groups * job.channels - c0), image, images, row,
+                  <floating*> job.copies + place * job.copy_size + c0 * p.channel_step)
+    else:
+        g = i - job.fills
+        _turn(job, unit, g, <const floating*> job.dy,
+              <floating*> job.turned + place * job.turned_size + g * job.unit_pixels * job.filter_width)
+
+
+# ---- the product
+
+# Adds a unit's part of a panel of (channel, tap) rows to its sums.
+cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Py_ssize_t* line, Py_ssize_t rows, bint add,
+                    floating* sums) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t i, n, m, width, image, images, row, lines, image_step
+    cdef Py_ssize_t[MOST_ROWS] place
+    cdef const floating* a
+    cdef const floating* b
+    find_unit(p, unit, &image, &images, &row, &lines)
+    if job.in_place:
+        a = (<const floating*> job.x + image * p.src_image + g * job.channels * p.src_channel
+             + (row * p.h.step * p.h.grain + p.h.low) * p.src_line + p.w.low * p.src_pixel)
+        image_step = p.src_image
+    else:
+        a = <const floating*> job.copies + (unit - job.first_unit) * job.copy_size + g * job.channels * p.channel_step
+        image_step = p.rows * p.pitch * p.place_step
+    b = (<const floating*> job.turned + (unit - job.first_unit) * job.turned_size
+         + g * job.unit_pixels * job.filter_width)
+    for i in range(job.filter_panels):
+        width = _panel_width(job, i)
+        for m in range(rows):
+            place[m] = m * width
+        if lines == 1:  # the images take the place of its rows
+            gemm_points(rows, width // job.vl, images, image_step, p.w.out, job.column, a, line, b, NULL, sums, place,
+                        add)
+        else:
+            for n in range(images):
+                gemm_points(rows, width // job.vl, lines, job.line_step, p.w.out, job.column, a + n * image_step, line,
+                            b + n * lines * p.w.out * width, NULL, sums, place, add or n > 0)
+        b += job.unit_pixels * width
+        sums += job.mr * width
+
+
+cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t panel = task % job.row_panels
+    cdef Py_ssize_t g = task // job.row_panels % job.groups
+    cdef Py_ssize_t piece = task // (job.row_panels * job.groups)
+    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
+    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
+    cdef Py_ssize_t last = min(p.units, job.first_unit + job.slab_units)
+    cdef Py_ssize_t unit = job.first_unit + piece
+    cdef floating* sums = (<floating*> job.sums + piece * job.sums_size
+                           + (g * job.row_panels + panel) * job.mr * job.filter_width)
+    cdef Py_ssize_t[MOST_ROWS] line
+    cdef Py_ssize_t i
+    for i in range(rows):
+        line[i] = (k0 + i) // p.taps * job.channel_step + job.tap[(k0 + i) % p.taps]
+    while unit < last:
+        _add_unit(job, unit, g, line, rows, unit >= job.slices, sums)
+        unit += job.slices
+
+
+# dw from the sums of one panel, the slices added in order.
+cdef void _write(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
+    cdef Py_ssize_t panel = task % job.row_panels
+    cdef Py_ssize_t g = task // job.row_panels
+    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
+    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
+    cdef const floating* sums = <const floating*> job.sums + task * job.mr * job.filter_width
+    cdef floating* dw = <floating*> job.dw + g * job.filters * job.depth + k0
+    cdef Py_ssize_t f, i, piece, place, width
+    cdef floating value
+    for f in range(job.filters):
+        width = _panel_width(job, f // job.nr)
+        for i in range(rows):
+            place = f // job.nr * job.nr * job.mr + i * width + f % job.nr
+            value = sums[place]
+            for piece in range(1, job.slices):
+                value += sums[piece * job.sums_size + place]
+            dw[f * job.depth + i] = value
+
+
+cdef void _prepare_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _prepare(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _prepare_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _prepare(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _multiply_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _multiply(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _multiply_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _multiply(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _write_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _write(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _write_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _write(<double*> NULL, <Job*> context, chunk, slot)
+
+
+# ---- cutting the work and running it
+
+# Where the rows and taps of the copy lie, or of x, which needs no copy where no tap leaves it.
+cdef void _place(Job* job) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t t
+    cdef Py_ssize_t last_h = p.h.low + ((p.h.out - 1) * p.h.step + p.h.span) * p.h.grain
+    cdef Py_ssize_t last_w = p.w.low + ((p.w.out - 1) * p.w.step + p.w.span) * p.w.grain
+    job.in_place = p.h.low >= 0 and p.w.low >= 0 and last_h < p.h.size and last_w < p.w.size
+    lay_out(p, job.groups * job.channels, job.vl)
+    job.channel_step = p.channel_step
+    job.line_step = p.h.step * p.pitch * p.place_step
+    job.copy_size = p.size
+    if job.in_place:
+        job.channel_step = p.src_channel
+        job.line_step = p.h.step * p.h.grain * p.src_line
+        job.copy_size = 0
+    for t in range(p.taps):
+        job.tap[t] = p.offset[t]
+        if job.in_place:
+            job.tap[t] = p.tap_h[t] * p.h.grain * p.src_line + p.tap_w[t] * p.w.grain * p.src_pixel
+
+
+cdef void _plan(floating* tag, Job* job) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t unit_bytes, stripe
+    job.vl = lanes(tag)
+    job.mr = tile_rows(tag)
+    job.nr = tile_columns(tag)
+    job.depth = job.channels * p.taps
+    job.row_panels = ceil_div(job.depth, job.mr)
+    job.filter_panels = ceil_div(job.filters, job.nr)
+    job.filter_width = round_up(job.filters, job.vl)
+    stripe = max(1, min(p.h.out, UNIT_PIXELS // p.w.out))
+    set_unit(p, max(1, min(p.images, UNIT_PIXELS // (p.h.out * p.w.out))), ceil_div(p.h.out, ceil_div(p.h.out, stripe)))
+    _place(job)
+    job.unit_pixels = p.unit_images * p.unit_rows * p.w.out
+    job.slices = max(1, min(p.units, ceil_div(WANTED_TASKS, job.groups * job.row_panels)))
+    job.fill_channels = FILL_CHANNELS if p.src_pixel == 1 else job.groups * job.channels
+    job.fills = 0 if job.in_place else ceil_div(job.groups * job.channels, job.fill_channels)
+    job.turned_size = job.groups * job.unit_pixels * job.filter_width
+    unit_bytes = (job.copy_size + job.turned_size) * <Py_ssize_t> sizeof(floating)
+    # A multiple of the slices, so that a slice gets the same units whatever the slab.
+    job.slab_units = min(p.units, max(1, SLAB_BYTES // unit_bytes // job.slices) * job.slices)
+    job.sums_size = job.groups * job.row_panels * job.mr * job.filter_width
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t n, panels, j
+    cdef double work
+    cdef bint ok
+    _plan(tag, job)
+    panels = job.groups * job.row_panels
+    job.copies = allocate(<size_t> (job.slab_units * job.copy_size + job.nr) * sizeof(floating))
+    job.turned = allocate(<size_t> (job.slab_units * job.turned_size) * sizeof(floating))
+    job.sums = allocate(<size_t> (job.slices * job.sums_size) * sizeof(floating))
+    job.column = <Py_ssize_t*> allocate(<size_t> p.w.out * sizeof(Py_ssize_t))
+    ok = job.copies != NULL and job.turned != NULL and job.sums != NULL and job.column != NULL
+    if ok:
+        for j in range(p.w.out):
+            job.column[j] = j * p.w.step * (p.w.grain * p.src_pixel if job.in_place else p.place_step)
+    job.first_unit = 0
+    while ok and job.first_unit < p.units:
+        n = min(job.slab_units, p.units - job.first_unit)
+        work = <double> n * job.unit_pixels * job.groups
+        parallel_work(_prepare_f32 if floating is float else _prepare_f64, job, n * (job.fills + job.groups),
+                      work * (job.filters + job.channels))
+        parallel_work(_multiply_f32 if floating is float else _multiply_f64, job, min(job.slices, n) * panels,
+                      work * job.filters * job.depth)
+        job.first_unit += job.slab_units
+    if ok:
+        parallel_work(_write_f32 if floating is float else _write_f64, job, panels,
+                      <double> job.slices * job.sums_size)
+    release(job.copies)
+    release(job.turned)
+    release(job.sums)
+    release(job.column)
+    return ok
+
+
+cdef int filters_weight_run(const Geometry* q, const floating* x, const floating* dy, floating* dw) noexcept nogil:
+    cdef Job job
+    cdef Py_ssize_t choice = plane_choice()
+    if not is_flat(q) or not has_values(q) or (q.x_steps[4] != 1 and q.x_steps[1] != 1) or choice == 0:
+        return -1
+    if (choice < 0 and is_depthwise(q)) or not forward_points(&job.points, q):
+        return -1
+    job.x = x
+    job.dy = dy
+    job.dw = dw
+    job.groups = q.groups
+    job.filters = q.y_shape[1] // q.groups
+    job.channels = q.x_shape[1] // q.groups
+    job.dy_image = q.y_steps[0]
+    job.dy_channel = q.y_steps[1]
+    job.dy_line = q.y_steps[3]
+    job.dy_pixel = q.y_steps[4]
+    flatten_points(&job.points, job.dy_line, job.dy_pixel, UNIT_PIXELS)
+    return _run(dw, &job)
+
+
+# Fused functions that other modules cimport have to be used once here to exist in both types.
+def _instantiate():
+    cdef Geometry q
+    memset(&q, 0, sizeof(Geometry))
+    filters_weight_run(&q, <const float*> NULL, <const float*> NULL, <float*> NULL)
+    filters_weight_run(&q, <const double*> NULL, <const double*> NULL, <double*> NULL)
