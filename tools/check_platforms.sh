@@ -36,7 +36,7 @@ if command -v clang > /dev/null; then
     # tools/msvc stands in for the headers that only Microsoft's compiler has. First as its preprocessor sees the sources;
     # then those with intrinsics, whose headers are Clang's own.
     dialect=(clang --target=x86_64-pc-windows-msvc -fms-compatibility-version=19.40 -fms-extensions -std=c11
-        -pedantic-errors -Itools/msvc -DPYCNN_HAVE_AVX2=1 -DPYCNN_HAVE_AVX512=1)
+        -pedantic-errors -Wvla -Itools/msvc -DPYCNN_HAVE_AVX2=1 -DPYCNN_HAVE_AVX512=1)
     sets="isa_avx2 isa_avx512"
     compile "Windows x86-64, MSVC's C" "$sets" "${dialect[@]}"
     common=(threadpool allocator dispatch)
