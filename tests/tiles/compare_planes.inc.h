@@ -1,4 +1,4 @@
-/* Winograd's transforms and depthwise sums. Vectors of the two sets differ in length; the lanes that both have agree. */
+/* Winograd's transforms, depthwise and few sums. Vectors differ in length; the lanes that both sets have agree. */
 
 static void T(fill_lanes)(REAL *p, ptrdiff_t pixels, ptrdiff_t vl) {
     for (ptrdiff_t i = 0; i < pixels; i++)
@@ -91,7 +91,45 @@ static void T(padded)(void) {
     verdict("depthwise pad", TYPE, T(equal)(T(out)[0], T(out)[1], used, 0));
 }
 
+/* Few products each: weights are packed by the rows of a set's tile, a spot is a vector of the set. */
+static void T(few)(void) {
+    const ptrdiff_t filters = between(1, 17), channels = between(1, 4), taps = between(1, 9), n = between(1, 7);
+    const ptrdiff_t a = sets[0]->T(gemm)->vl, b = sets[1]->T(gemm)->vl, common = a < b ? a : b;
+    const ptrdiff_t depth = between(1, 13), rows = between(1, 5), cols = between(1, 50);
+    ptrdiff_t offset[13];
+    pycnn_spot spots[7];
+    static REAL weight[24 * 4 * 9];
+    for (int i = 0; i < 13; i++) offset[i] = upto(100);
+    for (int i = 0; i < 7; i++) spots[i] = (pycnn_spot){upto(100), 20 * i, between(1, common)};
+    T(start)();
+    for (int i = 0; i < 2; i++) {
+        const ptrdiff_t mr = sets[i]->T(gemm)->mr, sums = channels * taps;
+        memset(weight, 0, sizeof weight);
+        for (ptrdiff_t m = 0; m < filters; m++)
+            for (ptrdiff_t k = 0; k < sums; k++) weight[(m / mr * sums + k) * mr + m % mr] = (REAL)placed(m, k);
+        sets[i]->T(few)->sum(T(out)[i], 200, filters, T(in), channels, 300, taps, offset, weight,
+                             rows % 2 ? T(more) : NULL, spots, n);
+    }
+    int same = 1;
+    for (ptrdiff_t m = 0; m < filters; m++)
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const ptrdiff_t at = m * 200 + spots[i].dst;
+            same &= T(equal)(T(out)[0] + at, T(out)[1] + at, spots[i].lanes, 10 * TOLERANCE);
+            same &= T(out)[1][at] == T(out)[1][at];
+        }
+    verdict("few sum", TYPE, same);
+    T(start)();
+    for (int i = 0; i < 2; i++) {
+        static REAL lanes[17 * 13 * 16];
+        memset(lanes, 0, sizeof lanes);
+        sets[i]->T(few)->dot(lanes, T(in), 400, 60, filters, T(more), 70, offset, depth, rows, cols);
+        sets[i]->T(depthwise)->fold(T(out)[i], lanes, filters * depth, 1, 0);
+    }
+    T(check)("few dot", 20 * TOLERANCE);
+}
+
 static void T(compare_planes)(void) {
+    T(few)();
     T(transforms)(0);
     T(transforms)(1);
     T(lanes)();

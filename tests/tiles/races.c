@@ -1,4 +1,4 @@
-/* Many threads use the pool, the allocator and their settings at once, for ThreadSanitizer: see tools/check_races.sh. */
+/* Many threads use the pool, the allocator and their settings at once, for ThreadSanitizer: tools/check_races.sh. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
