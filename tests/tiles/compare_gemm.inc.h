@@ -24,12 +24,12 @@ static void T(check)(const char *name, double tolerance) {
     verdict(name, TYPE, T(equal)(T(out)[0], T(out)[1], PLACES, tolerance));
 }
 
-/* kind: 0 packed, 1 rows, 2 taps, 3 lines; what each reads as a(m, k) and b(k, j) is what its comment promises. */
+/* kind: 0 packed, 1 rows, 2 taps; what each reads as a(m, k) and b(k, j) is what its comment promises. */
 static void T(one_tile)(int kind, ptrdiff_t m, ptrdiff_t nv) {
-    static const char *const names[] = {"packed", "rows", "taps", "lines"};
+    static const char *const names[] = {"packed", "rows", "taps"};
     const pycnn_tiles *set = sets[1];
     const T(pycnn_gemm) *g = set->T(gemm);
-    const ptrdiff_t width = nv * g->vl, taps = kind >= 2 ? between(1, 5) : 1, channels = upto(kind >= 2 ? 6 : 30);
+    const ptrdiff_t width = nv * g->vl, taps = kind == 2 ? between(1, 5) : 1, channels = upto(kind == 2 ? 6 : 30);
     const ptrdiff_t k = channels * taps, a_step = kind == 1 ? k + upto(3) : m + upto(3), plane = between(200, 300);
     const int accumulate = (int)upto(1);
     ptrdiff_t offset[PYCNN_MR_MAX];
@@ -40,14 +40,12 @@ static void T(one_tile)(int kind, ptrdiff_t m, ptrdiff_t nv) {
     memcpy(T(out)[0], c, sizeof *c * (size_t)(m * width));
     if (kind < 2) (kind ? g->rows : g->packed)[m - 1][nv - 1](k, T(in), a_step, T(more), c, accumulate);
     if (kind == 2) g->taps[m - 1][nv - 1](channels, plane, taps, offset, T(in), a_step, T(more), c, accumulate);
-    if (kind == 3) g->lines[m - 1][nv - 1](taps, channels, T(in), plane, offset, T(more), c, accumulate);
     for (ptrdiff_t r = 0; r < m; r++)
         for (ptrdiff_t j = 0; j < width; j++) {
             REAL *want = T(out)[0] + r * width + j;
             double sum = accumulate ? (double)*want : 0;
             for (ptrdiff_t i = 0; i < k; i++) {
-                const ptrdiff_t line = kind == 3 ? offset[r] + i / channels * plane + i % channels : 0;
-                const ptrdiff_t ai = kind == 1 ? r * a_step + i : kind == 3 ? line : i * a_step + r;
+                const ptrdiff_t ai = kind == 1 ? r * a_step + i : i * a_step + r;
                 const ptrdiff_t bi = kind == 2 ? i / taps * plane + offset[i % taps] : i * width;
                 sum += (double)T(in)[ai] * (double)T(more)[bi + j];
             }
@@ -125,7 +123,7 @@ static void T(sums)(void) {
 }
 
 static void T(compare_gemm)(void) {
-    for (int kind = 0; kind < 4; kind++)
+    for (int kind = 0; kind < 3; kind++)
         for (ptrdiff_t m = 1; m <= sets[1]->T(gemm)->mr; m++)
             for (ptrdiff_t nv = 1; nv <= 3; nv++) T(one_tile)(kind, m, nv);
     T(copies)();
