@@ -54,6 +54,37 @@ static void T(one_tile)(int kind, ptrdiff_t m, ptrdiff_t nv) {
     T(check)(names[kind], TOLERANCE);
 }
 
+/* c[place[m]][j] of the tile whose pixels lie anywhere. */
+static void T(one_points)(ptrdiff_t m, ptrdiff_t nv) {
+    const T(pycnn_points) *p = sets[1]->T(points);
+    const ptrdiff_t width = nv * p->vl, taps = between(1, 5), channels = upto(6), plane = between(200, 300);
+    const int accumulate = (int)upto(1), biased = (int)upto(1);
+    ptrdiff_t offset[5], pixel[PYCNN_MR_MAX], place[PYCNN_MR_MAX];
+    REAL *c = T(out)[1], bias[3 * 16];
+    for (int i = 0; i < 5; i++) offset[i] = upto(100);
+    for (int i = 0; i < PYCNN_MR_MAX; i++) {
+        pixel[i] = upto(100);
+        place[i] = (PYCNN_MR_MAX - 1 - i) * (width + 3);
+    }
+    T(start)();
+    T(fill)(bias, width);
+    for (ptrdiff_t r = 0; r < m; r++) {
+        T(fill)(c + place[r], width);
+        memcpy(T(out)[0] + place[r], c + place[r], sizeof *c * (size_t)width);
+    }
+    p->points[m - 1][nv - 1](channels, plane, taps, offset, T(in), pixel, T(more), biased ? bias : NULL, c, place,
+                             accumulate);
+    for (ptrdiff_t r = 0; r < m; r++)
+        for (ptrdiff_t j = 0; j < width; j++) {
+            REAL *want = T(out)[0] + place[r] + j;
+            double sum = (accumulate ? (double)*want : 0) + (biased ? (double)bias[j] : 0);
+            for (ptrdiff_t i = 0; i < channels * taps; i++)
+                sum += (double)T(in)[pixel[r] + i / taps * plane + offset[i % taps]] * (double)T(more)[i * width + j];
+            *want = (REAL)sum;
+        }
+    T(check)("points", TOLERANCE);
+}
+
 static void T(copies)(void) {
     const ptrdiff_t rows = between(1, 9), length = between(1, 60), step = between(1, 3), lo = upto(length);
     const ptrdiff_t hi = between(lo, length), pitch = between(length, 70);
@@ -73,6 +104,8 @@ static void T(copies)(void) {
     T(check)("transpose_run", 0);
     BOTH(gemm, store_run(out, T(in), length, step, (REAL)0.25))
     T(check)("store_run", 0);
+    BOTH(points, store_points(out, rows % 2 ? 1 : 70, rows % 2 ? 12 : step, T(in), 48, rows % 2 ? 9 : length / step, 11))
+    T(check)("store_points", 0);
     BOTH(gemm, pack_plane(out, rows * pitch + 16, pitch, T(in), 2500, 200, 3, rows, first, last, lo, hi, step))
     for (ptrdiff_t c = 0; c < 3; c++) {
         const ptrdiff_t at = c * (rows * pitch + 16);
@@ -126,6 +159,8 @@ static void T(compare_gemm)(void) {
     for (int kind = 0; kind < 3; kind++)
         for (ptrdiff_t m = 1; m <= sets[1]->T(gemm)->mr; m++)
             for (ptrdiff_t nv = 1; nv <= 3; nv++) T(one_tile)(kind, m, nv);
+    for (ptrdiff_t m = 1; m <= sets[1]->T(points)->mr; m++)
+        for (ptrdiff_t nv = 1; nv <= 3; nv++) T(one_points)(m, nv);
     T(copies)();
     T(sums)();
 }
