@@ -1,4 +1,4 @@
-"""How many threads a process starts with: the CPUs that it may use, no more than its container grants."""
+"""How many threads a process starts with: the CPUs that it may use, as its container grants; names of the package."""
 
 import os
 from pathlib import Path
@@ -67,3 +67,8 @@ def test_default_number_where_there_is_no_affinity(
 
 def test_include_folder_holds_the_headers_of_cython() -> None:
     assert (Path(pycnn.get_include()) / "_runtime.pxd").is_file()
+
+
+def test_an_unknown_name_says_so() -> None:
+    with pytest.raises(AttributeError, match="module 'pycnn' has no attribute 'nonsense'"):
+        pycnn.nonsense  # noqa: B018  # the name is the test
