@@ -28,7 +28,7 @@ from pycnn.kernels._tiles cimport gemm_points, lanes, store_points, tile_columns
 cdef enum:
     UNIT_PIXELS = 256        # about as many: a panel of weights comes from L3 or memory once for them
     COPY_BYTES = 256 << 10   # of a unit's source: a part of L2
-    PANEL_BYTES = 256 << 10  # of a panel's weights, as well
+    BLOCK_DEPTH = 1024       # most products of a sum begun at zero: a panel's weights stay in L2, and the error small
     SUMS_BYTES = 256 << 10   # of a unit's sums, where channels come in blocks
     WANTED_CHUNKS = 16
 
@@ -177,8 +177,7 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t pitch = copy_rows(&p.w, p.w.out)
     cdef Py_ssize_t wanted = UNIT_PIXELS
     cdef Py_ssize_t fits, images, rows
-    # So many channels that a block's panel and its part of the copy stay in L2.
-    job.block_channels = max(1, min(job.channels, PANEL_BYTES // (max(p.taps, 1) * job.nr * size)))
+    job.block_channels = max(1, min(job.channels, BLOCK_DEPTH // max(p.taps // p.phases, 1)))
     job.blocks = max(1, ceil_div(job.channels, job.block_channels))
     job.block_channels = max(1, ceil_div(job.channels, job.blocks))
     if job.blocks > 1:
