@@ -18,7 +18,7 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._points cimport Points, copy_unit, find_unit, flatten_points, forward_points, lay_out, \
     set_unit
 from pycnn.kernels._runtime cimport allocate, parallel_work, plane_choice, release
-from pycnn.kernels._tiles cimport gemm_points, lanes, tile_columns, tile_rows, transpose_run
+from pycnn.kernels._tiles cimport gemm_points, lanes, store_points, tile_columns, tile_rows, transpose_run
 
 cdef enum:
     UNIT_PIXELS = 512     # about as many, so that a unit's lines and deltas stay in L1 and L2
@@ -26,6 +26,7 @@ cdef enum:
     FILL_CHANNELS = 16    # that one task copies
     WANTED_TASKS = 16
     MOST_ROWS = 8         # of a register tile
+    WRITE_ROWS = 64       # of dw that one task writes
 
 ctypedef struct Job:
     Points points
@@ -46,7 +47,8 @@ ctypedef struct Job:
     Py_ssize_t unit_pixels
     void* copies
     void* turned
-    void* sums                              # [slice][group][row panel][filter panel][row][width]
+    void* sums                              # [slice][group][filter panel][(channel, tap)][width]
+    Py_ssize_t write_tasks                  # of a group
     Py_ssize_t* column                      # [pixel of a row]: where its value lies
     Py_ssize_t tap[128]
 
@@ -103,8 +105,8 @@ cdef void _prepare(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) no
 # ---- the product
 
 # Adds a unit's part of a panel of (channel, tap) rows to its sums.
-cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Py_ssize_t* line, Py_ssize_t rows, bint add,
-                    floating* sums) noexcept nogil:
+cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Py_ssize_t* line, Py_ssize_t k0, Py_ssize_t rows,
+                    bint add, floating* sums) noexcept nogil:
     cdef Points* p = &job.points
     cdef Py_ssize_t i, n, m, width, image, images, row, lines, image_step
     cdef Py_ssize_t[MOST_ROWS] place
@@ -123,7 +125,7 @@ cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Py_ssize_t* l
     for i in range(job.filter_panels):
         width = _panel_width(job, i)
         for m in range(rows):
-            place[m] = m * width
+            place[m] = (k0 + m) * width
         if lines == 1:  # the images take the place of its rows
             gemm_points(rows, width // job.vl, images, image_step, p.w.out, job.column, a, line, b, NULL, sums, place,
                         add)
@@ -132,7 +134,7 @@ cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Py_ssize_t* l
                 gemm_points(rows, width // job.vl, lines, job.line_step, p.w.out, job.column, a + n * image_step, line,
                             b + n * lines * p.w.out * width, NULL, sums, place, add or n > 0)
         b += job.unit_pixels * width
-        sums += job.mr * width
+        sums += job.depth * width
 
 
 cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
@@ -144,35 +146,31 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
     cdef Py_ssize_t last = min(p.units, job.first_unit + job.slab_units)
     cdef Py_ssize_t unit = job.first_unit + piece
-    cdef floating* sums = (<floating*> job.sums + piece * job.sums_size
-                           + (g * job.row_panels + panel) * job.mr * job.filter_width)
+    cdef floating* sums = <floating*> job.sums + piece * job.sums_size + g * job.depth * job.filter_width
     cdef Py_ssize_t[MOST_ROWS] line
     cdef Py_ssize_t i
     for i in range(rows):
         line[i] = (k0 + i) // p.taps * job.channel_step + job.tap[(k0 + i) % p.taps]
     while unit < last:
-        _add_unit(job, unit, g, line, rows, unit >= job.slices, sums)
+        _add_unit(job, unit, g, line, k0, rows, unit >= job.slices, sums)
         unit += job.slices
 
 
-# dw from the sums of one panel, the slices added in order.
+# Some rows of dw from their sums, the slices added in order.
 cdef void _write(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
-    cdef Py_ssize_t panel = task % job.row_panels
-    cdef Py_ssize_t g = task // job.row_panels
-    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
-    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
-    cdef const floating* sums = <const floating*> job.sums + task * job.mr * job.filter_width
-    cdef floating* dw = <floating*> job.dw + g * job.filters * job.depth + k0
-    cdef Py_ssize_t f, i, piece, place, width
-    cdef floating value
-    for f in range(job.filters):
-        width = _panel_width(job, f // job.nr)
-        for i in range(rows):
-            place = f // job.nr * job.nr * job.mr + i * width + f % job.nr
-            value = sums[place]
-            for piece in range(1, job.slices):
-                value += sums[piece * job.sums_size + place]
-            dw[f * job.depth + i] = value
+    cdef Py_ssize_t g = task // job.write_tasks
+    cdef Py_ssize_t k0 = task % job.write_tasks * WRITE_ROWS
+    cdef Py_ssize_t rows = min(<Py_ssize_t> WRITE_ROWS, job.depth - k0)
+    cdef floating* sums
+    cdef Py_ssize_t i, j, piece, width
+    for i in range(job.filter_panels):
+        width = _panel_width(job, i)
+        sums = <floating*> job.sums + g * job.depth * job.filter_width + i * job.nr * job.depth + k0 * width
+        for piece in range(1, job.slices):
+            for j in range(rows * width):
+                sums[j] += sums[piece * job.sums_size + j]
+        store_points(<floating*> job.dw + (g * job.filters + i * job.nr) * job.depth + k0, job.depth, 1, sums, width,
+                     rows, min(width, job.filters - i * job.nr))
 
 
 cdef void _prepare_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -243,7 +241,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     unit_bytes = (job.copy_size + job.turned_size) * <Py_ssize_t> sizeof(floating)
     # A multiple of the slices, so that a slice gets the same units whatever the slab.
     job.slab_units = min(p.units, max(1, SLAB_BYTES // unit_bytes // job.slices) * job.slices)
-    job.sums_size = job.groups * job.row_panels * job.mr * job.filter_width
+    job.sums_size = job.groups * job.depth * job.filter_width
+    job.write_tasks = ceil_div(job.depth, WRITE_ROWS)
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
@@ -271,7 +270,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
                       work * job.filters * job.depth)
         job.first_unit += job.slab_units
     if ok:
-        parallel_work(_write_f32 if floating is float else _write_f64, job, panels,
+        parallel_work(_write_f32 if floating is float else _write_f64, job, job.groups * job.write_tasks,
                       <double> job.slices * job.sums_size)
     release(job.copies)
     release(job.turned)
