@@ -22,7 +22,7 @@ from pycnn.kernels._tiles cimport gemm_points, lanes, store_points, tile_columns
 
 cdef enum:
     UNIT_PIXELS = 512     # about as many, so that a unit's lines and deltas stay in L1 and L2
-    SLAB_BYTES = 8 << 20  # a part of L3; after each the threads wait for one another
+    SLAB_BYTES = 7 << 20  # a part of L3; after each the threads wait for one another
     FILL_CHANNELS = 16    # that one task copies
     WANTED_TASKS = 16
     MOST_ROWS = 8         # of a register tile
