@@ -10,7 +10,7 @@ from cython cimport floating
 
 from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, round_up
-from pycnn.kernels._runtime cimport allocate, parallel_for, release
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
     Rows, Steps, active_rows, bin_lanes, bin_planes, bin_row, share_rows, split, steps_of, swap_channels,
 )
@@ -40,7 +40,8 @@ ctypedef struct Job:
     Py_ssize_t blocks
     Py_ssize_t tiles
     Py_ssize_t per_chunk
-    int failed
+    char* scratch               # slot_bytes for each slot of the pool
+    size_t slot_bytes
 
 
 # The bins, or cells, o of `out` that meet one of `size` cells, or bins, i.
@@ -169,33 +170,36 @@ cdef void _whole(floating* tag, const Job* job, Py_ssize_t begin, Py_ssize_t end
         tile += planes
 
 
-cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk) noexcept nogil:
-    cdef Py_ssize_t tile, room, begin = chunk * job.per_chunk, end = min(job.tiles, (chunk + 1) * job.per_chunk)
-    cdef char* memory
-    if not job.lanes and not job.backward and job.oh * job.ow == 1 and job.cs.w == 1:
-        _whole(tag, job, begin, end)
-        return
-    room = job.ow
+cdef bint _is_whole(const Job* job) noexcept nogil:
+    return not job.lanes and not job.backward and job.oh * job.ow == 1 and job.cs.w == 1
+
+
+# Bytes of scratch memory that a tile needs for values; where lanes run, as many pointers follow.
+cdef Py_ssize_t _room(floating* tag, const Job* job) noexcept nogil:
+    cdef Py_ssize_t room = job.ow
     if job.lanes:
         room = (job.oh // job.h + 2) * (job.ow // job.w + 2)
     elif not job.backward:
         room = (job.h // job.oh + 2) * job.w if job.cs.w != 1 else 0
-    room = round_up(room * sizeof(floating), 64)
-    memory = <char*> allocate(room + (room // sizeof(floating) * sizeof(void*) if job.lanes else 0))
-    if memory == NULL:
-        job.failed = 1
+    return round_up(room * sizeof(floating), 64)
+
+
+cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Py_ssize_t tile, begin = chunk * job.per_chunk, end = min(job.tiles, (chunk + 1) * job.per_chunk)
+    cdef char* memory = job.scratch + <size_t> slot * job.slot_bytes
+    if _is_whole(job):
+        _whole(tag, job, begin, end)
         return
     for tile in range(begin, end):
-        _tile(tag, job, tile, memory, memory + room)
-    release(memory)
+        _tile(tag, job, tile, memory, memory + _room(tag, job))
 
 
 cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<float*> NULL, <Job*> context, chunk)
+    _chunk(<float*> NULL, <Job*> context, chunk, slot)
 
 
 cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<double*> NULL, <Job*> context, chunk)
+    _chunk(<double*> NULL, <Job*> context, chunk, slot)
 
 
 cdef void _plan(Job* job) noexcept nogil:
@@ -222,22 +226,27 @@ cdef void _plan(Job* job) noexcept nogil:
 
 
 cdef object _run(floating* tag, Job* job):
-    cdef Py_ssize_t o
+    cdef Py_ssize_t o, room
+    cdef bint ready
     if job.outer * job.inner == 0:
         return None
     with nogil:
-        job.failed = 0
         job.rows = active_rows()
         _plan(job)
+        room = _room(tag, job)
+        job.slot_bytes = room + (room // sizeof(floating) * sizeof(void*) if job.lanes else 0)
+        job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
         job.begin = <Py_ssize_t*> allocate(2 * job.ow * sizeof(Py_ssize_t))
-        if job.begin != NULL:
+        ready = job.scratch != NULL and job.begin != NULL
+        if ready:
             job.end = job.begin + job.ow
             for o in range(job.ow):
                 job.begin[o] = _first(o, job.ow, job.w)
                 job.end[o] = _end(o, job.ow, job.w)
             parallel_for(_chunk_f32 if floating is float else _chunk_f64, job, ceil_div(job.tiles, job.per_chunk))
-            release(job.begin)
-    if job.failed or job.begin == NULL:
+        release(job.scratch)
+        release(job.begin)
+    if not ready:
         raise MemoryError("pycnn: no memory for the workspace of a pooling")
     return None
 

@@ -33,7 +33,8 @@ ctypedef struct Job:
     Py_ssize_t quotients        # cells of a phase
     Py_ssize_t kept             # columns of a copied row: reach + quotients
     Py_ssize_t slots            # copied rows of one plane of dy
-    int failed
+    char* scratch               # slot_bytes for each slot of the pool
+    size_t slot_bytes
 
 ctypedef struct Scratch:
     void* dy

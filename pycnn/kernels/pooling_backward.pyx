@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 
 from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, floor_div, round_up
-from pycnn.kernels._runtime cimport allocate, parallel_for, release
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
     active_rows, all_counted, axis_of, byte, cells_alike, mean_rows, merge, select_rows, share_rows, split, steps_of,
     sum_rows, swap_channels, taps_counted, windows_over,
@@ -249,7 +249,7 @@ cdef void _lanes_tile(floating* tag, const Job* job, const Scratch* s, Py_ssize_
             iw += cells * job.w.stride
 
 
-# Hands out the scratch memory of one chunk; with memory NULL only adds up its bytes.
+# Hands out the scratch memory of one slot; with memory NULL only adds up its bytes.
 cdef size_t _lay_out(const Job* job, Py_ssize_t itemsize, char* memory, Scratch* s) noexcept nogil:
     cdef Py_ssize_t pointers = job.d.kernel * job.h.kernel * job.w.kernel
     cdef Py_ssize_t lists = job.d.kernel + job.h.kernel + job.w.kernel
@@ -281,28 +281,23 @@ cdef size_t _lay_out(const Job* job, Py_ssize_t itemsize, char* memory, Scratch*
     return total
 
 
-cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk) noexcept nogil:
+cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Scratch s
     cdef Py_ssize_t tile
-    cdef char* memory = <char*> allocate(_lay_out(job, sizeof(floating), NULL, &s))
-    if memory == NULL:
-        job.failed = 1
-        return
-    _lay_out(job, sizeof(floating), memory, &s)
+    _lay_out(job, sizeof(floating), job.scratch + <size_t> slot * job.slot_bytes, &s)
     for tile in range(chunk * job.per_chunk, min(job.tiles, (chunk + 1) * job.per_chunk)):
         if job.lanes:
             _lanes_tile(tag, job, &s, tile)
         else:
             _planar_tile(tag, job, &s, tile)
-    release(memory)
 
 
 cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<float*> NULL, <Job*> context, chunk)
+    _chunk(<float*> NULL, <Job*> context, chunk, slot)
 
 
 cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<double*> NULL, <Job*> context, chunk)
+    _chunk(<double*> NULL, <Job*> context, chunk, slot)
 
 
 # Channels or images as lanes where they are contiguous in every array and columns are not.
@@ -359,50 +354,49 @@ cdef void _plan_planar(Job* job, Py_ssize_t itemsize) noexcept nogil:
     job.per_chunk = max(1, CELLS_PER_CHUNK // (job.band * job.block))
 
 
-# What a mean divides by. False where there is no memory.
-cdef bint _prepare(floating* tag, Job* job) noexcept nogil:
-    cdef Py_ssize_t o, count
-    cdef floating* counts = NULL
-    job.counts = NULL
+# What a mean divides by. True where the tiles need the counts of the columns.
+cdef bint _choose_divisor(Job* job) noexcept nogil:
+    cdef Py_ssize_t o
     job.full_from = job.full_to = 0
     job.uniform = True
     if job.codes != NULL or job.divisor != 0:
-        return True
+        return False
     if all_counted(&job.d, job.padded) and all_counted(&job.h, job.padded) and all_counted(&job.w, job.padded):
         job.divisor = <double> job.d.kernel * <double> job.h.kernel * <double> job.w.kernel
-        return True
+        return False
     job.uniform = False
     job.divisor = 1
-    if not job.lanes:
-        counts = <floating*> allocate(job.w.out * sizeof(floating))
-        job.counts = counts
-        if counts == NULL:
-            return False
     job.full_from = job.w.out
     for o in range(job.w.out):
-        count = taps_counted(&job.w, o, job.padded)
-        if count == job.w.kernel:
+        if taps_counted(&job.w, o, job.padded) == job.w.kernel:
             job.full_from = min(job.full_from, o)
             job.full_to = o + 1
-        if counts != NULL:
-            counts[o] = <floating> count
-    return True
+    return not job.lanes
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
-    cdef bint ready
-    job.failed = 0
+    cdef Scratch s
+    cdef Py_ssize_t o
+    cdef bint counts, ready
     job.rows = active_rows()
     _choose_lanes(job)
     if job.lanes:
         _plan_lanes(job)
     else:
         _plan_planar(job, sizeof(floating))
-    ready = _prepare(tag, job)
+    counts = _choose_divisor(job)
+    job.slot_bytes = _lay_out(job, sizeof(floating), NULL, &s)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    job.counts = allocate(job.w.out * sizeof(floating)) if counts else NULL
+    ready = job.scratch != NULL and (job.counts != NULL or not counts)
     if ready:
+        if counts:
+            for o in range(job.w.out):
+                (<floating*> job.counts)[o] = <floating> taps_counted(&job.w, o, job.padded)
         parallel_for(_chunk_f32 if floating is float else _chunk_f64, job, ceil_div(job.tiles, job.per_chunk))
+    release(job.scratch)
     release(job.counts)
-    return ready and not job.failed
+    return ready
 
 
 cdef int _begin(Job* job, View* dyv, View* dxv, dy, dx, tuple order, tuple numbers) except -1:

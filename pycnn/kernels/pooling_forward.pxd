@@ -40,7 +40,8 @@ ctypedef struct Job:
     Py_ssize_t batch            # rows cut into phases at a time
     Py_ssize_t inside_from      # output rows whose taps all fall on cells
     Py_ssize_t inside_to
-    int failed
+    char* scratch               # slot_bytes for each slot of the pool
+    size_t slot_bytes
 
 ctypedef struct Scratch:
     void* best                  # kept rows

@@ -13,7 +13,7 @@ from cython cimport floating
 
 from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, round_up
-from pycnn.kernels._runtime cimport allocate, parallel_for, release
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
     active_rows, all_counted, axis_of, byte, end_inside, end_tap, first_inside, first_tap, max_first, max_next,
     mean_rows, place_t, split, steps_of, sum_rows, swap_channels, taps_counted,
@@ -267,7 +267,7 @@ cdef void _lanes_tile(floating* tag, const Job* job, const Scratch* s, Py_ssize_
         _lanes_run(tag, job, s, &t, lanes, ow, 1)
 
 
-# Hands out the scratch memory of one chunk; with memory NULL only adds up its bytes.
+# Hands out the scratch memory of one slot; with memory NULL only adds up its bytes.
 cdef size_t _lay_out(const Job* job, Py_ssize_t itemsize, char* memory, Scratch* s) noexcept nogil:
     cdef Py_ssize_t pointers = job.d.kernel * job.h.kernel * job.w.kernel if job.lanes else max(
         job.w.kernel, job.d.kernel * job.h.kernel)
@@ -297,28 +297,23 @@ cdef size_t _lay_out(const Job* job, Py_ssize_t itemsize, char* memory, Scratch*
     return total
 
 
-cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk) noexcept nogil:
+cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Scratch s
     cdef Py_ssize_t tile
-    cdef char* memory = <char*> allocate(_lay_out(job, sizeof(floating), NULL, &s))
-    if memory == NULL:
-        job.failed = 1
-        return
-    _lay_out(job, sizeof(floating), memory, &s)
+    _lay_out(job, sizeof(floating), job.scratch + <size_t> slot * job.slot_bytes, &s)
     for tile in range(chunk * job.per_chunk, min(job.tiles, (chunk + 1) * job.per_chunk)):
         if job.lanes:
             _lanes_tile(tag, job, &s, tile)
         else:
             _planar_tile(tag, job, &s, tile)
-    release(memory)
 
 
 cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<float*> NULL, <Job*> context, chunk)
+    _chunk(<float*> NULL, <Job*> context, chunk, slot)
 
 
 cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<double*> NULL, <Job*> context, chunk)
+    _chunk(<double*> NULL, <Job*> context, chunk, slot)
 
 
 # Channels or images as lanes where they are contiguous in every array and columns are not.
@@ -379,50 +374,57 @@ cdef void _plan_planar(Job* job, Py_ssize_t itemsize) noexcept nogil:
     job.per_chunk = max(1, CELLS_PER_CHUNK // max(1, depth * job.slots * job.block * job.phases))
 
 
-# Counts of the columns, or the first real taps: what the tiles read. False where there is no memory.
-cdef bint _prepare(floating* tag, Job* job) noexcept nogil:
-    cdef Py_ssize_t o, n = round_up(job.w.out, 16) + 16
-    cdef floating* counts
-    job.counts = job.first = NULL
+# What else the tiles read of the columns: their counts, where they differ, or their first real taps.
+cdef void _choose_lists(Job* job, bint* counts, bint* first) noexcept nogil:
+    counts[0] = first[0] = False
     job.column_count = 0
-    if job.mean:
-        if job.divisor != 0:
-            job.column_count = 1
-            return True
-        if all_counted(&job.w, job.padded):
-            job.column_count = job.w.kernel
-        if job.column_count or job.lanes:
-            return True
-        counts = <floating*> allocate(n * sizeof(floating))
-        job.counts = counts
-        if counts == NULL:
-            return False
+    if not job.mean:
+        first[0] = _wants_codes(job) and not job.lanes and job.w.pad > 0
+    elif job.divisor != 0:
+        job.column_count = 1
+    elif all_counted(&job.w, job.padded):
+        job.column_count = job.w.kernel
+    else:
+        counts[0] = not job.lanes
+
+
+cdef void _fill_lists(floating* tag, const Job* job) noexcept nogil:
+    cdef Py_ssize_t o
+    if job.counts != NULL:
         for o in range(job.w.out):
-            counts[o] = <floating> taps_counted(&job.w, o, job.padded)
-    elif _wants_codes(job) and not job.lanes and job.w.pad > 0:
-        job.first = <byte*> allocate(n)
-        if job.first == NULL:
-            return False
-        for o in range(n):
+            (<floating*> job.counts)[o] = <floating> taps_counted(&job.w, o, job.padded)
+    if job.first != NULL:
+        for o in range(_list_size(job)):
             job.first[o] = <byte> first_tap(&job.w, o)
-    return True
+
+
+# Values of a list: whole vectors are read.
+cdef inline Py_ssize_t _list_size(const Job* job) noexcept nogil:
+    return round_up(job.w.out, 16) + 16
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
-    cdef bint ready
-    job.failed = 0
+    cdef Scratch s
+    cdef bint counts, first, ready
     job.rows = active_rows()
     _choose_lanes(job)
     if job.lanes:
         _plan_lanes(job)
     else:
         _plan_planar(job, sizeof(floating))
-    ready = _prepare(tag, job)
+    _choose_lists(job, &counts, &first)
+    job.slot_bytes = _lay_out(job, sizeof(floating), NULL, &s)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    job.counts = allocate(_list_size(job) * sizeof(floating)) if counts else NULL
+    job.first = <byte*> allocate(_list_size(job)) if first else NULL
+    ready = job.scratch != NULL and (job.counts != NULL or not counts) and (job.first != NULL or not first)
     if ready:
+        _fill_lists(tag, job)
         parallel_for(_chunk_f32 if floating is float else _chunk_f64, job, ceil_div(job.tiles, job.per_chunk))
+    release(job.scratch)
     release(job.counts)
     release(job.first)
-    return ready and not job.failed
+    return ready
 
 
 cdef int _begin(Job* job, View* xv, View* yv, x, y, tuple order, tuple numbers) except -1:

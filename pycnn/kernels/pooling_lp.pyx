@@ -8,8 +8,8 @@ from cython cimport floating
 from libc.math cimport fabs, pow, sqrt
 
 from pycnn.kernels._call cimport View, read_volume
-from pycnn.kernels._integers cimport ceil_div
-from pycnn.kernels._runtime cimport allocate, parallel_for, release
+from pycnn.kernels._integers cimport ceil_div, round_up
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport Axis, Steps, axis_of, end_tap, first_tap, steps_of
 
 cdef enum:
@@ -28,7 +28,8 @@ ctypedef struct Job:
     Axis w
     double p
     Py_ssize_t per_chunk
-    int failed
+    double* powers              # slot_powers for each slot of the pool
+    Py_ssize_t slot_powers
 
 
 cdef inline double _power(double x, double p) noexcept nogil:
@@ -108,37 +109,36 @@ cdef void _backward(floating* tag, const Job* job, Py_ssize_t n, Py_ssize_t c, d
             _spread(x, dx, job, oh, ow, _norm(job, power, rows, ow), dy[oh * job.gs.h + ow * job.gs.w])
 
 
-cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk) noexcept nogil:
+cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Py_ssize_t channel
-    cdef double* power = <double*> allocate(min(job.h.kernel, job.h.size) * job.w.size * sizeof(double))
-    if power == NULL:
-        job.failed = 1
-        return
+    cdef double* power = job.powers + slot * job.slot_powers
     for channel in range(chunk * job.per_chunk, min(job.images * job.channels, (chunk + 1) * job.per_chunk)):
         if job.dy == NULL:
             _forward(tag, job, channel // job.channels, channel % job.channels, power)
         else:
             _backward(tag, job, channel // job.channels, channel % job.channels, power)
-    release(power)
 
 
 cdef void _chunk_f32(void* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<float*> NULL, <Job*> job, chunk)
+    _chunk(<float*> NULL, <Job*> job, chunk, slot)
 
 
 cdef void _chunk_f64(void* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _chunk(<double*> NULL, <Job*> job, chunk)
+    _chunk(<double*> NULL, <Job*> job, chunk, slot)
 
 
 cdef object _run(floating* tag, Job* job):
     if job.images * job.channels == 0:
         return None
-    job.failed = 0
     job.per_chunk = max(1, TAPS_PER_CHUNK // max(1, job.h.out * job.w.out * job.h.kernel * job.w.kernel))
+    job.slot_powers = round_up(min(job.h.kernel, job.h.size) * job.w.size, 8)
     with nogil:
-        parallel_for(_chunk_f32 if floating is float else _chunk_f64, job,
-                     ceil_div(job.images * job.channels, job.per_chunk))
-    if job.failed:
+        job.powers = <double*> allocate(job.slot_powers * num_slots() * sizeof(double))
+        if job.powers != NULL:
+            parallel_for(_chunk_f32 if floating is float else _chunk_f64, job,
+                         ceil_div(job.images * job.channels, job.per_chunk))
+            release(job.powers)
+    if job.powers == NULL:
         raise MemoryError("pycnn: no memory for the workspace of a pooling")
     return None
 
