@@ -2,14 +2,22 @@
  *
  * A worker that waits spins for about 20 us on the job number, then sleeps on a condition variable. To take part it
  * joins the job under the mutex and leaves it under the mutex; the caller closes the job and waits only for those that
- * joined. So a thread that wakes late finds the job closed and never touches memory that the caller has given back. */
+ * joined. So a thread that wakes late finds the job closed and never touches memory that the caller has given back.
+ *
+ * Linux wakes a thread on the CPU where it last ran, and looks for an idle one only while the CPUs as a whole are not
+ * busy. After both have been, a worker can sit beside its caller, with the other CPU idle, for as long as jobs are
+ * shorter than a tick: each job then takes as long as on one thread. So a worker that went to sleep on a CPU of the
+ * caller or of another worker is forbidden those while it is woken, and allowed them again at once. */
+#define _GNU_SOURCE /* CPU sets */
 #include "threadpool.h"
 
 #include <stdint.h>
+#include <string.h>
 
+#include "platform_cpus.h"
 #include "platform_threads.h"
 
-enum { SPIN_ROUNDS = 2000 };
+enum { SPIN_ROUNDS = 2000, MOST_MOVED = 8 };
 
 typedef struct {
     pycnn_chunk_fn fn;
@@ -30,9 +38,30 @@ static struct {
     int started;        /* threads that exist */
     atomic_long limit;  /* threads a job may use, the caller included: read without the lock */
     int helpers;        /* workers the open job may use */
-} pool = {PYCNN_MUTEX_INIT, PYCNN_MUTEX_INIT, PYCNN_COND_INIT, PYCNN_COND_INIT, 0, {0}, 0, 0, 0, 1, 0};
+    long home;          /* CPU of the caller */
+} pool = {PYCNN_MUTEX_INIT, PYCNN_MUTEX_INIT, PYCNN_COND_INIT, PYCNN_COND_INIT, 0, {0}, 0, 0, 0, 1, 0, -1};
 
 static PYCNN_THREAD_LOCAL int local_limit;
+
+/* Of each worker: its number for the system (0: not yet running), and the CPU where it last waited. */
+static struct {
+    atomic_long thread, cpu;
+} crew[PYCNN_MAX_THREADS];
+
+typedef struct {
+    int count;
+    long thread[MOST_MOVED];
+    pycnn_cpus before[MOST_MOVED];
+} moved_t;
+
+/* Moves the calling worker off the caller's CPU, should it be there after all. */
+static void step_aside(long thread, long home) {
+    pycnn_cpus taken, before;
+    if (home < 0 || pycnn_this_cpu() != home) return;
+    memset(&taken, 0, sizeof taken);
+    pycnn_put_in(home, &taken);
+    if (pycnn_keep_off(thread, &taken, &before)) pycnn_allow(thread, &before);
+}
 
 static void run_chunks(job_t *job, ptrdiff_t slot) {
     for (;;) {
@@ -45,8 +74,10 @@ static void run_chunks(job_t *job, ptrdiff_t slot) {
 static void *worker(void *argument) {
     const int index = (int)(intptr_t)argument;
     long seen = 0;
+    atomic_set(&crew[index].thread, pycnn_this_thread());
     for (;;) {
         for (int i = 0; i < SPIN_ROUNDS && atomic_get(&pool.number) == seen; i++) pycnn_pause();
+        atomic_set(&crew[index].cpu, pycnn_this_cpu());
         pycnn_lock(&pool.mutex);
         while (atomic_get(&pool.number) == seen) pycnn_wait(&pool.work, &pool.mutex);
         seen = atomic_get(&pool.number);
@@ -55,7 +86,9 @@ static void *worker(void *argument) {
             continue;
         }
         atomic_add(&pool.active, 1);
+        const long home = pool.home;
         pycnn_unlock(&pool.mutex);
+        step_aside(atomic_get(&crew[index].thread), home);
         run_chunks(&pool.job, index + 1);
         pycnn_lock(&pool.mutex);
         if (atomic_add(&pool.active, -1) == 1) pycnn_signal(&pool.done);
@@ -85,7 +118,29 @@ static void start_workers(int wanted) {
 #ifndef _WIN32
     pthread_once(&fork_handler, register_fork_handler);
 #endif
-    while (pool.started < wanted && pycnn_start_thread(worker, (void *)(intptr_t)pool.started)) pool.started++;
+    while (pool.started < wanted) {
+        atomic_set(&crew[pool.started].thread, 0);
+        if (!pycnn_start_thread(worker, (void *)(intptr_t)pool.started)) return;
+        pool.started++;
+    }
+}
+
+/* Keeps workers off each other's CPUs and the caller's. Called with the mutex held, before they are woken. */
+static void keep_apart(moved_t *moved) {
+    const int count = pool.helpers < pool.started ? pool.helpers : pool.started;
+    pycnn_cpus taken;
+    moved->count = 0;
+    pool.home = pycnn_this_cpu();
+    if (pool.home < 0) return;
+    memset(&taken, 0, sizeof taken);
+    pycnn_put_in(pool.home, &taken);
+    for (int i = 0; i < count; i++) {
+        const long thread = atomic_get(&crew[i].thread), cpu = atomic_get(&crew[i].cpu);
+        if (!pycnn_is_in(cpu, &taken))
+            pycnn_put_in(cpu, &taken);
+        else if (thread && moved->count < MOST_MOVED)
+            if (pycnn_keep_off(thread, &taken, &moved->before[moved->count])) moved->thread[moved->count++] = thread;
+    }
 }
 
 void pycnn_parallel_for(pycnn_chunk_fn fn, void *context, ptrdiff_t n_chunks) {
@@ -94,6 +149,7 @@ void pycnn_parallel_for(pycnn_chunk_fn fn, void *context, ptrdiff_t n_chunks) {
         for (ptrdiff_t chunk = 0; chunk < n_chunks; chunk++) fn(context, chunk, 0);
         return;
     }
+    moved_t moved;
     pycnn_lock(&pool.mutex);
     const int helpers = (int)(n_chunks < limit ? n_chunks : limit) - 1;
     start_workers(helpers);
@@ -103,9 +159,11 @@ void pycnn_parallel_for(pycnn_chunk_fn fn, void *context, ptrdiff_t n_chunks) {
     atomic_set(&pool.job.next, 0);
     pool.open = 1;
     pool.helpers = helpers;
+    keep_apart(&moved);
     atomic_add(&pool.number, 1);
-    pycnn_broadcast(&pool.work);
     pycnn_unlock(&pool.mutex);
+    pycnn_broadcast(&pool.work);
+    for (int i = 0; i < moved.count; i++) pycnn_allow(moved.thread[i], &moved.before[i]);
 
     run_chunks(&pool.job, 0);
 
