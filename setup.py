@@ -24,7 +24,7 @@ X86 = MACHINE in ("x86_64", "amd64")
 ARM = MACHINE in ("aarch64", "arm64")
 
 # Sources of the C floor that are compiled once, and the instruction sets with their flags (GCC and Clang, MSVC).
-COMMON = ["cpu.c", "threadpool.c", "allocator.c", "dispatch.c"]
+COMMON = ["cpu.c", "threadpool.c", "allocator.c", "workspace.c", "status.c", "dispatch.c"]
 ISAS = {"generic": ([], [])}
 if X86:
     ISAS["avx2"] = (["-mavx2", "-mfma"], ["/arch:AVX2"])
@@ -53,7 +53,7 @@ LINK["sanitize"] = ["-fsanitize=address,undefined"]
 MODULES = sorted(path.stem for path in Path("pycnn/kernels").glob("*.pyx"))
 if not MODULES:
     sys.exit("setup.py: no .pyx files under pycnn/kernels: run it in the folder that holds it")
-HEADERS = [str(path) for path in sorted(Path("csrc").glob("*.h"))]
+HEADERS = [str(path) for path in [*sorted(Path("csrc").glob("*.h")), Path("pycnn/include/pycnn.h")]]
 
 
 class BuildExt(build_ext):
@@ -77,7 +77,7 @@ class BuildExt(build_ext):
                 [f"csrc/{name}"],
                 output_dir=self.build_temp,
                 macros=HAVE,
-                include_dirs=["csrc"],
+                include_dirs=["csrc", "pycnn/include"],
                 extra_postargs=flags + extra,
                 depends=HEADERS,
             )
@@ -106,7 +106,7 @@ extensions = [
     Extension(
         f"pycnn.kernels.{name}",
         [f"pycnn/kernels/{name}.pyx"],
-        include_dirs=["csrc"],
+        include_dirs=["csrc", "pycnn/include"],
         define_macros=macros + HAVE,
         depends=HEADERS,
     )

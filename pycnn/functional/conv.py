@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import three, weight_gradient
+from pycnn.functional._conv import three
 from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
 from pycnn.kernels import conv_weight as _weight_kernels
@@ -103,12 +103,9 @@ def _backward(
     made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, (dy, x, weight), (False, True, True))
     (dx, _), (dw, _), (db, _) = made
     if dx is not None and dx.size:
-        if weight.size:
-            _kernels.conv_backward_input(dy, c_order(weight), None, dx, order, numbers)
-        else:
-            dx[...] = 0
+        _kernels.conv_backward_input(dy, c_order(weight), None, dx, order, numbers)
     if dw is not None:
-        weight_gradient(x, dy, dw, order, numbers)
+        _weight_kernels.conv_backward_weight(dy, x, dw, order, numbers)
     if db is not None:
         _weight_kernels.channel_sums(dy, db, order)
     return _args.finish_gradients(made)

@@ -2,11 +2,9 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from pycnn.functional import _args
 from pycnn.functional._args import NEEDS, Array
-from pycnn.functional._conv import three, weight_gradient
+from pycnn.functional._conv import three
 from pycnn.functional._layout import c_order
 from pycnn.kernels import conv as _kernels
 from pycnn.kernels import conv_weight as _weight_kernels
@@ -140,10 +138,8 @@ def conv_transpose2d(
     )
     b = _args.vector(fn, "bias", bias, x.dtype, filters)
     y, target = _args.output(fn, out, shape, x.dtype, (x, weight) if b is None else (x, weight, b))
-    if y.size and weight.size:
+    if y.size:
         _kernels.conv_backward_input(x, c_order(weight), b, y, order, numbers)
-    elif y.size:  # no channels: nothing to spread
-        np.transpose(y, order)[...] = 0 if b is None else b[:, None, None]
     return _args.finish(y, target)
 
 
@@ -206,7 +202,7 @@ def conv_transpose2d_backward(
     if dx is not None and dx.size:
         _kernels.conv_forward(dy, c_order(weight), None, dx, order, numbers)
     if dw is not None:
-        weight_gradient(dy, x, dw, order, numbers)
+        _weight_kernels.conv_backward_weight(x, dy, dw, order, numbers)
     if db is not None:
         _weight_kernels.channel_sums(dy, db, order)
     return _args.finish_gradients(made)

@@ -1,17 +1,21 @@
-# Sizes and steps of a convolution, as every kernel gets them.
+# Sizes and steps of a convolution, as every kernel gets them, and whether they make sense.
 
 from pycnn.kernels._call cimport View, read_volume
+from pycnn.kernels._integers cimport too_many_bytes
+from pycnn.kernels._runtime cimport PYCNN_ERROR_DILATION, PYCNN_ERROR_GROUPS, PYCNN_ERROR_KERNEL, PYCNN_ERROR_PADDING, \
+    PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_STRIDE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK
 
-ctypedef struct Geometry:
-    Py_ssize_t x_shape[5]  # (N, C, D, H, W)
-    Py_ssize_t x_steps[5]  # in elements
-    Py_ssize_t y_shape[5]  # (N, F, OD, OH, OW)
-    Py_ssize_t y_steps[5]
-    Py_ssize_t kernel[3]   # of (D, H, W), as the rest
-    Py_ssize_t stride[3]
-    Py_ssize_t pad[3]      # before the first cell
-    Py_ssize_t dilation[3]
-    Py_ssize_t groups
+cdef extern from "pycnn.h" nogil:
+    ctypedef struct Geometry "pycnn_conv_geometry":
+        Py_ssize_t x_shape[5]
+        Py_ssize_t x_steps[5]
+        Py_ssize_t y_shape[5]
+        Py_ssize_t y_steps[5]
+        Py_ssize_t kernel[3]
+        Py_ssize_t stride[3]
+        Py_ssize_t pad[3]
+        Py_ssize_t dilation[3]
+        Py_ssize_t groups
 
 
 # Where the values are, `size` bytes each.
@@ -45,13 +49,42 @@ cdef inline int read_geometry(Geometry* q, Operands* at, x, w, y, tuple order, t
     return 0
 
 
+cdef inline bint is_empty(const Py_ssize_t* shape) noexcept nogil:
+    return shape[0] == 0 or shape[1] == 0 or shape[2] == 0 or shape[3] == 0 or shape[4] == 0
+
+
 # Whether the input and the output both have values.
 cdef inline bint has_values(const Geometry* q) noexcept nogil:
+    return not is_empty(q.x_shape) and not is_empty(q.y_shape)
+
+
+# The first rule of pycnn.h that a geometry breaks, or PYCNN_OK.
+cdef inline int check_geometry(const Geometry* q, size_t value_bytes) noexcept nogil:
+    cdef double x = 1, y = 1, w = 1
     cdef Py_ssize_t a
+    if value_bytes != sizeof(float) and value_bytes != sizeof(double):
+        return PYCNN_ERROR_VALUE_BYTES
     for a in range(5):
-        if q.x_shape[a] == 0 or q.y_shape[a] == 0:
-            return False
-    return True
+        if q.x_shape[a] < 0 or q.y_shape[a] < 0:
+            return PYCNN_ERROR_SHAPE
+        x *= q.x_shape[a]
+        y *= q.y_shape[a]
+    for a in range(3):
+        if q.kernel[a] < 1:
+            return PYCNN_ERROR_KERNEL
+        if q.stride[a] < 1:
+            return PYCNN_ERROR_STRIDE
+        if q.dilation[a] < 1:
+            return PYCNN_ERROR_DILATION
+        if q.pad[a] < 0:
+            return PYCNN_ERROR_PADDING
+        w *= q.kernel[a]
+    if q.groups < 1 or q.x_shape[1] % q.groups or q.y_shape[1] % q.groups:
+        return PYCNN_ERROR_GROUPS
+    w *= <double> q.y_shape[1] * (q.x_shape[1] // q.groups)
+    if q.x_shape[0] != q.y_shape[0] or too_many_bytes(max(x, y, w) * value_bytes):
+        return PYCNN_ERROR_SHAPE
+    return PYCNN_OK
 
 
 # Whether the volume is one image, unpadded, under a kernel of one image.

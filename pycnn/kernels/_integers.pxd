@@ -23,3 +23,8 @@ cdef inline Py_ssize_t part_begin(Py_ssize_t i, Py_ssize_t parts, Py_ssize_t n) 
 # The part to which thing number k belongs.
 cdef inline Py_ssize_t part_of(Py_ssize_t k, Py_ssize_t parts, Py_ssize_t n) noexcept nogil:
     return ((k + 1) * parts - 1) // n
+
+
+# Whether an array of so many bytes, or a product on the way there, is beyond what a signed 64-bit size can hold.
+cdef inline bint too_many_bytes(double n) noexcept nogil:
+    return n > 4e18

@@ -303,9 +303,46 @@ cdef Py_ssize_t num_slots() noexcept nogil
 # The same, on the calling thread alone where all chunks together are `work` multiply-adds and waking others costs more.
 cdef void parallel_work(chunk_fn fn, void* context, Py_ssize_t n_chunks, double work) noexcept nogil
 
-# Recycled 64-byte-aligned memory; NULL when there is none.
+# 64-byte-aligned memory, recycled or of the workspace that the caller gave; NULL when there is none. To be asked for on
+# the thread that called the kernel, before its first parallel loop.
 cdef void* allocate(size_t bytes) noexcept nogil
 cdef void release(void* memory) noexcept nogil
+
+# Whether only the memory that the kernel asks for is of interest: parallel loops are not run, and there are no arrays.
+cdef bint measuring() noexcept nogil
+
+cdef extern from "workspace.h" nogil:
+    ctypedef struct Workspace "pycnn_workspace":
+        pass
+
+# The status of a call (pycnn.h).
+cdef extern from "pycnn.h" nogil:
+    enum:
+        PYCNN_OK
+        PYCNN_ERROR_MEMORY
+        PYCNN_ERROR_WORKSPACE
+        PYCNN_ERROR_POINTER
+        PYCNN_ERROR_SHAPE
+        PYCNN_ERROR_KERNEL
+        PYCNN_ERROR_STRIDE
+        PYCNN_ERROR_DILATION
+        PYCNN_ERROR_PADDING
+        PYCNN_ERROR_GROUPS
+        PYCNN_ERROR_VALUE_BYTES
+        PYCNN_ERROR_WINDOW
+        PYCNN_ERROR_CODES
+
+# Around the body of a function that takes a workspace (NULL: none) and returns a status; `done`: 0 without memory.
+cdef void begin_call(Workspace* w, void* memory, size_t bytes) noexcept nogil
+cdef int end_call(Workspace* w, const void* memory, bint done) noexcept nogil
+
+# The same to learn how many bytes it needs.
+cdef void begin_measure(Workspace* w) noexcept nogil
+cdef int end_measure(Workspace* w, bint done, size_t* needed) noexcept nogil
+
+# A status in words, and as an exception.
+cdef const char* strerror(int status) noexcept nogil
+cdef int raise_status(str fn, int status) except -1
 
 # How 3x3 convolutions are computed: -1 by the cost rule, 0 directly, 2 or 4 by Winograd's tiles of that size.
 cdef Py_ssize_t algorithm() noexcept nogil

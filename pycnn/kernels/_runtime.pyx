@@ -22,6 +22,17 @@ cdef extern from "threadpool.h" nogil:
     int pycnn_set_local_threads(int n)
     int PYCNN_MAX_THREADS
 
+cdef extern from "workspace.h" nogil:
+    void pycnn_workspace_enter(Workspace* w, void* memory, size_t n)
+    void pycnn_workspace_leave(Workspace* w)
+    int pycnn_workspace_measures()
+    size_t pycnn_workspace_needed(const Workspace* w)
+    void* pycnn_workspace_malloc(size_t n)
+    void pycnn_workspace_free(void* block)
+
+cdef extern from "status.h" nogil:
+    const char* pycnn_strerror(int status)
+
 cdef extern from "allocator.h" nogil:
     void* pycnn_malloc(size_t n)
     void pycnn_free(void* block)
@@ -37,7 +48,8 @@ cdef const tile_tables* tiles() noexcept nogil:
 
 
 cdef void parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks) noexcept nogil:
-    pycnn_parallel_for(fn, context, n_chunks)
+    if not pycnn_workspace_measures():
+        pycnn_parallel_for(fn, context, n_chunks)
 
 
 # About what one core does in 10 microseconds.
@@ -46,6 +58,8 @@ cdef double SERIAL_WORK = 400_000
 
 cdef void parallel_work(chunk_fn fn, void* context, Py_ssize_t n_chunks, double work) noexcept nogil:
     cdef Py_ssize_t chunk
+    if pycnn_workspace_measures():
+        return
     if work > SERIAL_WORK:
         pycnn_parallel_for(fn, context, n_chunks)
         return
@@ -58,11 +72,49 @@ cdef Py_ssize_t num_slots() noexcept nogil:
 
 
 cdef void* allocate(size_t n) noexcept nogil:
-    return pycnn_malloc(n)
+    return pycnn_workspace_malloc(n)
 
 
 cdef void release(void* memory) noexcept nogil:
-    pycnn_free(memory)
+    pycnn_workspace_free(memory)
+
+
+cdef bint measuring() noexcept nogil:
+    return pycnn_workspace_measures()
+
+
+cdef void begin_call(Workspace* w, void* memory, size_t n) noexcept nogil:
+    if memory != NULL:
+        pycnn_workspace_enter(w, memory, n)
+
+
+cdef int end_call(Workspace* w, const void* memory, bint done) noexcept nogil:
+    if memory != NULL:
+        pycnn_workspace_leave(w)
+    if done:
+        return PYCNN_OK
+    return PYCNN_ERROR_WORKSPACE if memory != NULL else PYCNN_ERROR_MEMORY
+
+
+cdef const char* strerror(int status) noexcept nogil:
+    return pycnn_strerror(status)
+
+
+cdef int raise_status(str fn, int status) except -1:
+    words = pycnn_strerror(status).decode()
+    if status == PYCNN_ERROR_MEMORY:
+        raise MemoryError(f"{fn}: {words}")
+    raise ValueError(f"{fn}: {words}")
+
+
+cdef void begin_measure(Workspace* w) noexcept nogil:
+    pycnn_workspace_enter(w, NULL, 0)
+
+
+cdef int end_measure(Workspace* w, bint done, size_t* needed) noexcept nogil:
+    pycnn_workspace_leave(w)
+    needed[0] = pycnn_workspace_needed(w)
+    return PYCNN_OK if done else PYCNN_ERROR_MEMORY
 
 
 cdef Py_ssize_t _algorithm = -1

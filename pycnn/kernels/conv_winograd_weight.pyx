@@ -16,7 +16,7 @@ from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
+from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, winograd_delta, winograd_gradient, \
     winograd_input
 from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, load_lines, plane_of
@@ -240,7 +240,7 @@ cdef int winograd_weight_run(const Geometry* q, Py_ssize_t m, const floating* x,
     job.channels = q.x_shape[1] // q.groups
     job.pad_h = q.pad[1]
     job.pad_w = q.pad[2]
-    job.not_finite = 0
+    job.not_finite = measuring()
     for g in range(q.groups):
         job.x = x + g * job.channels * job.x_plane.channel
         job.dy = dy + g * job.filters * job.dy_plane.channel

@@ -14,8 +14,9 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._call cimport View, read_matrix, values
-from pycnn.kernels._integers cimport ceil_div
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
+from pycnn.kernels._integers cimport ceil_div, too_many_bytes
+from pycnn.kernels._runtime cimport PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK, \
+    Workspace, allocate, begin_call, begin_measure, end_call, end_measure, num_slots, parallel_work, raise_status, release
 from pycnn.kernels._tiles cimport dot_rows, gemm_packed, gemm_rows, lanes, pack_run, store_run, tile_columns, \
     tile_rows, transpose_run
 
@@ -176,8 +177,71 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-cdef bint _product(Job* job, Py_ssize_t size) noexcept nogil:
-    return _run(<float*> NULL, job) if size == sizeof(float) else _run(<double*> NULL, job)
+# ---- as pycnn.h has it
+
+cdef inline bint _strange(Py_ssize_t rows, Py_ssize_t columns, size_t value_bytes) noexcept nogil:
+    return rows < 0 or columns < 0 or too_many_bytes(<double> rows * columns * value_bytes)
+
+
+# The first rule of pycnn.h that sizes break, or PYCNN_OK.
+cdef int _check(const GemmGeometry* q, size_t value_bytes) noexcept nogil:
+    if value_bytes != sizeof(float) and value_bytes != sizeof(double):
+        return PYCNN_ERROR_VALUE_BYTES
+    if (_strange(q.m, q.k, value_bytes) or _strange(q.k, q.n, value_bytes) or _strange(q.m, q.n, value_bytes)
+            or (q.a_steps[0] != 1 and q.a_steps[1] != 1 and q.m > 1 and q.k > 1)):
+        return PYCNN_ERROR_SHAPE
+    return PYCNN_OK
+
+
+cdef void _fill_job(Job* job, const GemmGeometry* q, const void* a, const void* b, const void* bias,
+                    void* c) noexcept nogil:
+    job.m, job.n, job.k = q.m, q.n, q.k
+    job.a, job.b, job.bias, job.c = a, b, bias, c
+    job.a_row, job.a_k = q.a_steps[0], q.a_steps[1]
+    job.b_k, job.b_column = q.b_steps[0], q.b_steps[1]
+    job.c_row, job.c_column = q.c_steps[0], q.c_steps[1]
+    # A step along an axis of one value is never taken.
+    if job.a_k != 1 and job.a_row != 1 and job.k <= 1:
+        job.a_k = 1
+    elif job.a_k != 1 and job.a_row != 1:
+        job.a_row = 1
+
+
+cdef int _checked(const GemmGeometry* q, const floating* a, const floating* b, const floating* bias, floating* c,
+                  void* workspace, size_t n) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int status = _check(q, sizeof(floating))
+    if status != PYCNN_OK or q.m == 0 or q.n == 0:
+        return status
+    if c == NULL or ((a == NULL or b == NULL) and q.k > 0):
+        return PYCNN_ERROR_POINTER
+    _fill_job(&job, q, a, b, bias, c)
+    begin_call(&place, workspace, n)
+    return end_call(&place, workspace, _run(<floating*> NULL, &job))
+
+
+cdef int gemm_f32(const GemmGeometry* q, const float* a, const float* b, const float* bias, float* c, void* workspace,
+                  size_t n) noexcept nogil:
+    return _checked(q, a, b, bias, c, workspace, n)
+
+
+cdef int gemm_f64(const GemmGeometry* q, const double* a, const double* b, const double* bias, double* c,
+                  void* workspace, size_t n) noexcept nogil:
+    return _checked(q, a, b, bias, c, workspace, n)
+
+
+cdef int gemm_workspace(const GemmGeometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+    cdef Workspace place
+    cdef Job job
+    cdef int done, status = _check(q, value_bytes)
+    needed[0] = 0
+    if status != PYCNN_OK or q.m == 0 or q.n == 0:
+        return status
+    _fill_job(&job, q, NULL, NULL, NULL, NULL)
+    begin_measure(&place)
+    done = _run(<float*> NULL, &job) if value_bytes == sizeof(float) else _run(<double*> NULL, &job)
+    return end_measure(&place, done, needed)
 
 
 def gemm(a,     # IN  (M, K), one axis contiguous
@@ -185,24 +249,25 @@ def gemm(a,     # IN  (M, K), one axis contiguous
          bias,  # IN  (N,) or None
          c):    # OUT (M, N)
     """Write a @ b + bias to c."""
-    cdef Job job
+    cdef GemmGeometry q
     cdef View av, bv, cv
-    cdef bint ok
+    cdef void* values_of_bias
+    cdef int i, status
     read_matrix(&av, a)
     read_matrix(&bv, b)
     read_matrix(&cv, c)
-    job.m, job.n, job.k = cv.shape[0], cv.shape[1], av.shape[1]
-    if job.m == 0 or job.n == 0:
-        return
-    if av.shape[0] != job.m or bv.shape[0] != job.k or bv.shape[1] != job.n or av.size != cv.size or bv.size != cv.size:
+    q.m, q.n, q.k = cv.shape[0], cv.shape[1], av.shape[1]
+    if av.shape[0] != q.m or bv.shape[0] != q.k or bv.shape[1] != q.n or av.size != cv.size or bv.size != cv.size:
         raise ValueError("gemm: matrices that do not go together")
-    job.a, job.b, job.c, job.bias = av.data, bv.data, cv.data, values(bias, cv.size, job.n)
-    job.a_row, job.a_k = av.steps[0], av.steps[1]
-    job.b_k, job.b_column = bv.steps[0], bv.steps[1]
-    job.c_row, job.c_column = cv.steps[0], cv.steps[1]
-    if job.a_k != 1 and job.a_row != 1 and job.k <= 1:
-        job.a_k = 1  # the only value of a row: its step is never taken
+    for i in range(2):
+        q.a_steps[i], q.b_steps[i], q.c_steps[i] = av.steps[i], bv.steps[i], cv.steps[i]
+    values_of_bias = values(bias, cv.size, q.n)
     with nogil:
-        ok = _product(&job, cv.size)
-    if not ok:
-        raise MemoryError("gemm: no memory for the workspace")
+        if cv.size == sizeof(float):
+            status = gemm_f32(&q, <float*> av.data, <float*> bv.data, <float*> values_of_bias, <float*> cv.data, NULL,
+                              0)
+        else:
+            status = gemm_f64(&q, <double*> av.data, <double*> bv.data, <double*> values_of_bias, <double*> cv.data,
+                              NULL, 0)
+    if status != PYCNN_OK:
+        raise_status("gemm", status)
