@@ -197,15 +197,17 @@ def show_config() -> None:
 
 
 def get_include() -> str:
-    """Return the folder with the headers and .pxd files for code that builds on pycnn.
+    """Return the folder of `pycnn.h`, for the compiler of code that calls the kernels from C, C++ or Cython.
+
+    Cython finds what ``from pycnn.kernels cimport ...`` names by itself, where pycnn is installed.
 
     Examples
     --------
     >>> import os, pycnn
-    >>> os.path.exists(os.path.join(pycnn.get_include(), "_runtime.pxd"))
+    >>> os.path.exists(os.path.join(pycnn.get_include(), "pycnn.h"))
     True
     """
-    return str(Path(__file__).parent / "kernels")
+    return str(Path(__file__).parent / "include")
 
 
 def empty_cache() -> None:

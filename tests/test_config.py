@@ -66,7 +66,7 @@ def test_default_number_where_there_is_no_affinity(
 
 
 def test_include_folder_holds_the_headers_of_cython() -> None:
-    assert (Path(pycnn.get_include()) / "_runtime.pxd").is_file()
+    assert (Path(pycnn.get_include()) / "pycnn.h").is_file()
 
 
 def test_an_unknown_name_says_so() -> None:

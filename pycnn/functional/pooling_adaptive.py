@@ -186,7 +186,7 @@ def adaptive_max_pool2d(
     y, target = _args.output(fn, out, y_shape, x.dtype, (x,))
     indices = _runtime.empty(y_shape, INT64) if wanted else None
     if y.size:
-        _plain.max_forward(x, y, None, indices, order, _BINS)
+        _plain.max_forward(x, y, indices, order, _BINS)
     y = _args.finish(y, target)
     return y if indices is None else (y, indices)
 

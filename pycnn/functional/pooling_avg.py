@@ -9,9 +9,8 @@ from typing import Any
 from pycnn.functional import _args
 from pycnn.functional._args import Array
 from pycnn.functional.pooling_geometry import pooled
+from pycnn.kernels import pooling as _kernels
 from pycnn.kernels import pooling_adaptive as _bins
-from pycnn.kernels import pooling_backward as _backward
-from pycnn.kernels import pooling_forward as _forward
 
 
 def _divisor(fn: str, value: Any) -> int:
@@ -46,7 +45,7 @@ def _avg_pool(
     if y.size and found.whole:
         _bins.mean_forward(x, y, order, divisor)
     elif y.size:
-        _forward.mean_forward(x, y, order, found.numbers, padded, divisor)
+        _kernels.mean_forward(x, y, order, found.numbers, padded, divisor)
     return _args.finish(y, target)
 
 
@@ -75,7 +74,7 @@ def _avg_pool_backward(
     if dx.size and found.whole:
         _bins.mean_backward(dy, dx, order, divisor)
     elif dx.size:
-        _backward.mean_backward(dy, dx, order, found.numbers, padded, divisor)
+        _kernels.mean_backward(dy, dx, order, found.numbers, padded, divisor)
     return _args.finish(dx, target)
 
 

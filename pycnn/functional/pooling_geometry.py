@@ -1,5 +1,6 @@
 """Where the windows of a pooling lie: checked numbers and output sizes; checks of indices."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -72,10 +73,11 @@ def windows(
 def _within(kernel: int, dilation: int, padded: int) -> tuple[int, int]:
     """Return the taps and the dilation of a window, without what lies beyond the padded input.
 
-    Under ceil_mode a single window may span any number of cells; the kernels need not walk over them.
+    Under ceil_mode a single window may span any number of cells; the kernels need not walk over them. One tap more
+    than fit keeps the window longer than its padding.
     """
     dilation = 1 if kernel == 1 else min(dilation, padded)
-    return min(kernel, -(-padded // dilation)), dilation
+    return min(kernel, -(-padded // dilation) + 1), dilation
 
 
 def _check_cells(
@@ -139,9 +141,18 @@ def number_array(fn: str, name: str, value: Any) -> Array:
 
 
 def checked_indices(
-    fn: str, indices: Any, shape: tuple[int, ...], order: tuple[int, ...], sizes: tuple[int, ...], found: Windows | None
+    fn: str,
+    indices: Any,
+    shape: tuple[int, ...],
+    order: tuple[int, ...],
+    sizes: tuple[int, ...],
+    found: Windows | None,
+    codes_later: bool = False,
 ) -> Array:
-    """Return the indices, int64 or compact (into the windows `found`), of the given shape; every value is checked."""
+    """Return the indices, int64 or compact (into the windows `found`), of the given shape; every value is checked.
+
+    `codes_later`: the kernel that takes them checks the values of compact ones.
+    """
     if indices is None:
         raise TypeError(f"{fn}: indices must be a NumPy array, got None")
     found_at = _args.array(fn, "indices", indices)
@@ -153,14 +164,13 @@ def checked_indices(
     if found_at.dtype == BYTE and found is not None:
         if found.taps > MAX_CODES:
             raise ValueError(f"{fn}: compact indices need a kernel of at most {MAX_CODES} cells, got {found.taps}")
-        if not _places.codes_inside(found_at, order, found.numbers, (1,) * (3 - len(sizes)) + sizes):
+        cells = (1,) * (3 - len(sizes)) + sizes
+        if not codes_later and not _places.codes_inside(found_at, order, found.numbers, cells):
             check_codes(fn, found_at, order, sizes, found)
         return found_at
-    cells = 1
-    for size in sizes:
-        cells *= size
-    if not _places.places_inside(found_at, order, cells):
-        check_places(fn, found_at, cells)
+    count = math.prod(sizes)
+    if not _places.places_inside(found_at, order, count):
+        check_places(fn, found_at, count)
     return found_at
 
 

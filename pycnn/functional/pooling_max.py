@@ -8,7 +8,7 @@ from pycnn.functional import _args
 from pycnn.functional._args import Array
 from pycnn.functional.pooling_geometry import BYTE, INT64, MAX_CODES, number_array, pooled
 from pycnn.kernels import _runtime
-from pycnn.kernels import pooling_forward as _rows
+from pycnn.kernels import pooling as _kernels
 from pycnn.kernels import pooling_plain as _plain
 
 TIES = ("first", "split", "all")
@@ -47,17 +47,14 @@ def _max_pool(
     if return_indices is not False:
         return_indices = _check_indices_kind(fn, return_indices, found.taps)
     y, target = _args.output(fn, out, y_shape, x.dtype, (x,))
-    codes = places = None
-    if return_indices == "compact":
-        codes = _runtime.empty(y_shape, BYTE)
-    elif return_indices:
-        places = _runtime.empty(y_shape, INT64)
+    indices = None
+    if return_indices:
+        indices = _runtime.empty(y_shape, BYTE if return_indices == "compact" else INT64)
     if y.size:
         by_rows = x.dtype in _args.FLOATS and (return_indices is False or found.taps <= MAX_CODES)
-        kernel = _rows.max_forward if by_rows else _plain.max_forward
-        kernel(x, y, codes, places, order, found.numbers)
+        kernel = _kernels.max_forward if by_rows else _plain.max_forward
+        kernel(x, y, indices, order, found.numbers)
     y = _args.finish(y, target)
-    indices = places if codes is None else codes
     return y if indices is None else (y, indices)
 
 

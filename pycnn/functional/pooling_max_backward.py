@@ -5,9 +5,9 @@ from typing import Any
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
-from pycnn.functional.pooling_geometry import BYTE, checked_indices, pooled
+from pycnn.functional.pooling_geometry import BYTE, check_codes, checked_indices, pooled
 from pycnn.functional.pooling_max import TIES
-from pycnn.kernels import pooling_backward as _rows
+from pycnn.kernels import pooling as _kernels
 from pycnn.kernels import pooling_places as _places
 from pycnn.kernels import pooling_plain as _plain
 
@@ -44,10 +44,11 @@ def _max_pool_backward(
         if dx.size:
             _plain.ties_backward(dy, x, dx, order, found.numbers, ties == "split")
         return _args.finish(dx, target)
-    indices = checked_indices(fn, indices, y_shape, order, sizes, found)
+    indices = checked_indices(fn, indices, y_shape, order, sizes, found, codes_later=True)
     dx, target = _args.output(fn, out, given, dy.dtype, (dy, indices))
     if dx.size and indices.dtype == BYTE:
-        _rows.max_backward(dy, indices, dx, order, found.numbers)
+        if not _kernels.max_backward(dy, indices, dx, order, found.numbers):
+            check_codes(fn, indices, order, sizes, found)
     elif dx.size:
         _places.scatter_add(dy, indices, dx, order)
     return _args.finish(dx, target)

@@ -2,21 +2,10 @@
 
 from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport too_many_bytes
-from pycnn.kernels._runtime cimport PYCNN_ERROR_DILATION, PYCNN_ERROR_GROUPS, PYCNN_ERROR_KERNEL, PYCNN_ERROR_PADDING, \
-    PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_STRIDE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK
-
-cdef extern from "pycnn.h" nogil:
-    ctypedef struct Geometry "pycnn_conv_geometry":
-        Py_ssize_t x_shape[5]
-        Py_ssize_t x_steps[5]
-        Py_ssize_t y_shape[5]
-        Py_ssize_t y_steps[5]
-        Py_ssize_t kernel[3]
-        Py_ssize_t stride[3]
-        Py_ssize_t pad[3]
-        Py_ssize_t dilation[3]
-        Py_ssize_t groups
-
+from pycnn.kernels._pycnn_h cimport (
+    ConvGeometry as Geometry, PYCNN_ERROR_DILATION, PYCNN_ERROR_GROUPS, PYCNN_ERROR_KERNEL, PYCNN_ERROR_PADDING,
+    PYCNN_ERROR_SHAPE, PYCNN_ERROR_STRIDE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK,
+)
 
 # Where the values are, `size` bytes each.
 ctypedef struct Operands:

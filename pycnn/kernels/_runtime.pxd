@@ -315,23 +315,6 @@ cdef extern from "workspace.h" nogil:
     ctypedef struct Workspace "pycnn_workspace":
         pass
 
-# The status of a call (pycnn.h).
-cdef extern from "pycnn.h" nogil:
-    enum:
-        PYCNN_OK
-        PYCNN_ERROR_MEMORY
-        PYCNN_ERROR_WORKSPACE
-        PYCNN_ERROR_POINTER
-        PYCNN_ERROR_SHAPE
-        PYCNN_ERROR_KERNEL
-        PYCNN_ERROR_STRIDE
-        PYCNN_ERROR_DILATION
-        PYCNN_ERROR_PADDING
-        PYCNN_ERROR_GROUPS
-        PYCNN_ERROR_VALUE_BYTES
-        PYCNN_ERROR_WINDOW
-        PYCNN_ERROR_CODES
-
 # Around the body of a function that takes a workspace (NULL: none) and returns a status; `done`: 0 without memory.
 cdef void begin_call(Workspace* w, void* memory, size_t bytes) noexcept nogil
 cdef int end_call(Workspace* w, const void* memory, bint done) noexcept nogil

@@ -2,6 +2,8 @@
 
 from cpython.buffer cimport PyBuffer_FillInfo
 
+from pycnn.kernels._pycnn_h cimport PYCNN_ERROR_MEMORY, PYCNN_ERROR_WORKSPACE, PYCNN_OK
+
 import math
 
 import numpy as np

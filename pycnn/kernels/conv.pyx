@@ -21,8 +21,11 @@ from pycnn.kernels._integers cimport ceil_div, part_begin
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
     pack_columns
-from pycnn.kernels._runtime cimport PYCNN_ERROR_POINTER, PYCNN_OK, Piece, Workspace, allocate, begin_call, \
-    begin_measure, end_call, end_measure, num_slots, parallel_work, raise_status, release
+from pycnn.kernels._pycnn_h cimport PYCNN_ERROR_POINTER, PYCNN_OK
+from pycnn.kernels._runtime cimport (
+    Piece, Workspace, allocate, begin_call, begin_measure, end_call, end_measure, num_slots, parallel_work,
+    raise_status, release,
+)
 from pycnn.kernels.conv_depthwise cimport depthwise_run
 from pycnn.kernels.conv_direct cimport direct_run
 from pycnn.kernels.conv_filters cimport filters_run

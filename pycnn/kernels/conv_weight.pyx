@@ -19,8 +19,11 @@ from pycnn.kernels._call cimport View, read_volume, values
 from pycnn.kernels._geometry cimport Geometry, Operands, check_geometry, has_values, read_geometry
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
-from pycnn.kernels._runtime cimport PYCNN_ERROR_POINTER, PYCNN_OK, Piece, Workspace, allocate, begin_call, \
-    begin_measure, end_call, end_measure, measuring, num_slots, parallel_work, raise_status, release
+from pycnn.kernels._pycnn_h cimport PYCNN_ERROR_POINTER, PYCNN_OK
+from pycnn.kernels._runtime cimport (
+    Piece, Workspace, allocate, begin_call, begin_measure, end_call, end_measure, measuring, num_slots, parallel_work,
+    raise_status, release,
+)
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
 from pycnn.kernels.conv_few_weight cimport few_weight_run

@@ -15,8 +15,13 @@ from libc.string cimport memset
 
 from pycnn.kernels._call cimport View, read_matrix, values
 from pycnn.kernels._integers cimport ceil_div, too_many_bytes
-from pycnn.kernels._runtime cimport PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK, \
-    Workspace, allocate, begin_call, begin_measure, end_call, end_measure, num_slots, parallel_work, raise_status, release
+from pycnn.kernels._pycnn_h cimport (
+    GemmGeometry, PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK,
+)
+from pycnn.kernels._runtime cimport (
+    Workspace, allocate, begin_call, begin_measure, end_call, end_measure, num_slots, parallel_work, raise_status,
+    release,
+)
 from pycnn.kernels._tiles cimport dot_rows, gemm_packed, gemm_rows, lanes, pack_run, store_run, tile_columns, \
     tile_rows, transpose_run
 

@@ -36,6 +36,9 @@ ctypedef struct Job:
     char* scratch               # slot_bytes for each slot of the pool
     size_t slot_bytes
 
+# 0 where there is no memory.
+cdef bint pool_backward(Job* job, Py_ssize_t value_bytes) noexcept nogil
+
 ctypedef struct Scratch:
     void* dy
     void* down                  # sums over the rows of a window

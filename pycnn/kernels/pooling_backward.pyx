@@ -13,14 +13,12 @@
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
-from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, floor_div, round_up
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
-    active_rows, all_counted, axis_of, byte, cells_alike, mean_rows, merge, select_rows, share_rows, split, steps_of,
+    active_rows, all_counted, byte, cells_alike, mean_rows, merge, select_rows, share_rows, split,
     sum_rows, swap_channels, taps_counted, windows_over,
 )
-from pycnn.kernels.pooling_planes cimport max_planes_backward, mean_planes_backward
 
 cdef enum:
     CELLS_PER_CHUNK = 32768   # of dx: about 10 us of work
@@ -399,52 +397,5 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ready
 
 
-cdef int _begin(Job* job, View* dyv, View* dxv, dy, dx, tuple order, tuple numbers) except -1:
-    read_volume(dyv, dy, order)
-    read_volume(dxv, dx, order, dyv.size)
-    job.d, job.h, job.w = axis_of(numbers, 0, dxv, dyv), axis_of(numbers, 1, dxv, dyv), axis_of(numbers, 2, dxv, dyv)
-    job.outer, job.inner = dxv.shape[0], dxv.shape[1]
-    job.dy, job.dx, job.gs, job.xs = dyv.data, dxv.data, steps_of(dyv), steps_of(dxv)
-    job.codes, job.cs = NULL, job.gs
-    job.padded, job.divisor = False, 0
-    return 0
-
-
-def max_backward(dy,              # IN  (N, C, *windows), its axes `order`
-                 codes,           # IN  dy's shape: place within the window, row-major
-                 dx,              # OUT (N, C, *spatial), its axes `order`
-                 tuple order,
-                 tuple numbers):  # kernel, stride, dilation, pad before, pad after: D, H, W each
-    """Each dy goes to the cell that its code names; at most 255 taps."""
-    cdef Job job
-    cdef View dyv, cv, dxv
-    cdef bint done
-    _begin(&job, &dyv, &dxv, dy, dx, order, numbers)
-    read_volume(&cv, codes, order, 1)
-    job.codes, job.cs = <byte*> cv.data, steps_of(&cv)
-    with nogil:
-        done = max_planes_backward(&dyv, &cv, &dxv, &job.d, &job.h, &job.w)
-        if not done:
-            done = _run(<float*> NULL, &job) if dxv.size == sizeof(float) else _run(<double*> NULL, &job)
-    if not done:
-        raise MemoryError("pycnn: no memory for the workspace of a pooling")
-
-
-def mean_backward(dy,               # IN  (N, C, *windows), its axes `order`
-                  dx,               # OUT (N, C, *spatial), its axes `order`
-                  tuple order,
-                  tuple numbers,    # as max_backward
-                  bint padded,      # the mean counted the declared padding
-                  double divisor):  # of every window; 0: what is counted
-    """Each dy is spread evenly over its window."""
-    cdef Job job
-    cdef View dyv, dxv
-    cdef int done
-    _begin(&job, &dyv, &dxv, dy, dx, order, numbers)
-    job.padded, job.divisor = padded, divisor
-    with nogil:
-        done = mean_planes_backward(&dyv, &dxv, &job.d, &job.h, &job.w, padded, divisor)
-        if done < 0:
-            done = _run(<float*> NULL, &job) if dxv.size == sizeof(float) else _run(<double*> NULL, &job)
-    if not done:
-        raise MemoryError("pycnn: no memory for the workspace of a pooling")
+cdef bint pool_backward(Job* job, Py_ssize_t value_bytes) noexcept nogil:
+    return _run(<float*> NULL, job) if value_bytes == sizeof(float) else _run(<double*> NULL, job)

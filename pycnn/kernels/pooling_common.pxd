@@ -8,6 +8,7 @@ from cython cimport floating
 
 from pycnn.kernels._call cimport View
 from pycnn.kernels._integers cimport ceil_div, floor_div
+from pycnn.kernels._pycnn_h cimport PoolGeometry
 from pycnn.kernels._runtime cimport pool_f32, pool_f64, tiles
 
 ctypedef unsigned char byte
@@ -62,6 +63,14 @@ cdef inline Axis axis_of(tuple numbers, int which, const View* cells, const View
     a.dilation = numbers[6 + which]
     a.pad = numbers[9 + which]
     a.after = numbers[12 + which]
+    return a
+
+
+cdef inline Axis axis_from(const PoolGeometry* g, int which) noexcept nogil:
+    cdef Axis a
+    a.size, a.out = g.x_shape[2 + which], g.y_shape[2 + which]
+    a.kernel, a.stride, a.dilation = g.kernel[which], g.stride[which], g.dilation[which]
+    a.pad, a.after = g.pad[which], g.pad_after[which]
     return a
 
 

@@ -11,14 +11,12 @@
 
 from cython cimport floating
 
-from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, round_up
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
-    active_rows, all_counted, axis_of, byte, end_inside, end_tap, first_inside, first_tap, max_first, max_next,
-    mean_rows, place_t, split, steps_of, sum_rows, swap_channels, taps_counted,
+    active_rows, all_counted, byte, end_inside, end_tap, first_inside, first_tap, max_first, max_next,
+    mean_rows, place_t, split, sum_rows, swap_channels, taps_counted,
 )
-from pycnn.kernels.pooling_planes cimport max_planes, mean_planes
 
 cdef enum:
     CELLS_PER_CHUNK = 32768   # of the input: about 10 us of work
@@ -427,66 +425,5 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ready
 
 
-cdef int _begin(Job* job, View* xv, View* yv, x, y, tuple order, tuple numbers) except -1:
-    read_volume(xv, x, order)
-    read_volume(yv, y, order, xv.size)
-    job.d, job.h, job.w = axis_of(numbers, 0, xv, yv), axis_of(numbers, 1, xv, yv), axis_of(numbers, 2, xv, yv)
-    job.outer, job.inner = xv.shape[0], xv.shape[1]
-    job.x, job.y, job.xs, job.ys = xv.data, yv.data, steps_of(xv), steps_of(yv)
-    job.codes, job.places = NULL, NULL
-    job.cs = job.ps = job.ys
-    job.mean, job.padded, job.divisor = False, False, 0
-    return 0
-
-
-def max_forward(x,               # IN  (N, C, *spatial), its axes `order`
-                y,               # OUT (N, C, *windows), its axes `order`
-                codes,           # OUT y's shape, or None: place within the window, row-major
-                places,          # OUT y's shape, or None: place in D * H * W
-                tuple order,
-                tuple numbers):  # kernel, stride, dilation, pad before, pad after: D, H, W each
-    """Largest cell of each window; with codes or places at most 255 taps."""
-    cdef Job job
-    cdef View xv, yv, cv, pv
-    cdef Py_ssize_t i, j, k, code = 0
-    cdef bint done = False
-    _begin(&job, &xv, &yv, x, y, order, numbers)
-    if codes is not None:
-        read_volume(&cv, codes, order, 1)
-        job.codes, job.cs = <byte*> cv.data, steps_of(&cv)
-    if places is not None:
-        read_volume(&pv, places, order, sizeof(place_t))
-        job.places, job.ps = <place_t*> pv.data, steps_of(&pv)
-        for i in range(job.d.kernel):
-            for j in range(job.h.kernel):
-                for k in range(job.w.kernel):
-                    job.distance[code] = (
-                        (i * job.d.dilation * job.h.size + j * job.h.dilation) * job.w.size + k * job.w.dilation)
-                    code += 1
-    with nogil:
-        if job.places == NULL:
-            done = max_planes(&xv, &yv, &cv if job.codes != NULL else NULL, &job.d, &job.h, &job.w)
-        if not done:
-            done = _run(<float*> NULL, &job) if xv.size == sizeof(float) else _run(<double*> NULL, &job)
-    if not done:
-        raise MemoryError("pycnn: no memory for the workspace of a pooling")
-
-
-def mean_forward(x,               # IN  (N, C, *spatial), its axes `order`
-                 y,               # OUT (N, C, *windows), its axes `order`
-                 tuple order,
-                 tuple numbers,   # as max_forward
-                 bint padded,     # count the declared padding
-                 double divisor):  # of every window; 0: what is counted
-    """Mean of each window."""
-    cdef Job job
-    cdef View xv, yv
-    cdef int done
-    _begin(&job, &xv, &yv, x, y, order, numbers)
-    job.mean, job.padded, job.divisor = True, padded, divisor
-    with nogil:
-        done = mean_planes(&xv, &yv, &job.d, &job.h, &job.w, padded, divisor)
-        if done < 0:
-            done = _run(<float*> NULL, &job) if xv.size == sizeof(float) else _run(<double*> NULL, &job)
-    if not done:
-        raise MemoryError("pycnn: no memory for the workspace of a pooling")
+cdef bint pool_forward(Job* job, Py_ssize_t value_bytes) noexcept nogil:
+    return _run(<float*> NULL, job) if value_bytes == sizeof(float) else _run(<double*> NULL, job)

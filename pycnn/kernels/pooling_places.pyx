@@ -13,9 +13,10 @@ from libc.string cimport memset
 
 from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div
+from pycnn.kernels._pycnn_h cimport PoolGeometry
 from pycnn.kernels._runtime cimport parallel_for, tiles
 from pycnn.kernels.pooling_common cimport (
-    Axis, Steps, axis_of, byte, end_inside, end_tap, first_inside, first_tap, place_t, steps_of,
+    Axis, Steps, axis_from, axis_of, byte, end_inside, end_tap, first_inside, first_tap, place_t, steps_of,
 )
 
 # Moving a value needs to know its width only.
@@ -291,6 +292,27 @@ cdef Axis _axis(tuple numbers, int which, tuple cells, const View* windows):
     return axis_of(numbers, which, &volume, windows)
 
 
+cdef bint _codes_inside(Check* check, const byte* codes) noexcept nogil:
+    cdef Py_ssize_t code, rest
+    check.codes, check.places, check.cells = codes, NULL, 0
+    check.taps = check.d.kernel * check.h.kernel * check.w.kernel
+    for code in range(check.taps):
+        rest = code // check.w.kernel
+        check.kw[code] = <byte> (code % check.w.kernel)
+        check.kh[code] = <byte> (rest % check.h.kernel)
+        check.kd[code] = <byte> (rest // check.h.kernel)
+    return _check(check)
+
+
+cdef bint codes_fit(const PoolGeometry* g, const byte* codes) noexcept nogil:
+    cdef Check check
+    check.s.n, check.s.c, check.s.d = g.code_steps[0], g.code_steps[1], g.code_steps[2]
+    check.s.h, check.s.w = g.code_steps[3], g.code_steps[4]
+    check.images, check.channels = g.y_shape[0], g.y_shape[1]
+    check.d, check.h, check.w = axis_from(g, 0), axis_from(g, 1), axis_from(g, 2)
+    return _codes_inside(&check, codes)
+
+
 def codes_inside(codes,          # IN  (N, C, *windows), its axes `order`
                  tuple order,
                  tuple numbers,  # kernel, stride, dilation, pad before, pad after: D, H, W each
@@ -298,22 +320,15 @@ def codes_inside(codes,          # IN  (N, C, *windows), its axes `order`
     """Whether every code names a tap of its window that falls on a cell; at most 255 taps."""
     cdef Check check
     cdef View v
-    cdef Py_ssize_t code, rest
+    cdef bint inside
     read_volume(&v, codes, order, 1)
-    check.codes, check.places, check.cells = <const byte*> v.data, NULL, 0
     check.s = steps_of(&v)
     check.images, check.channels = v.shape[0], v.shape[1]
     check.d, check.h, check.w = (
         _axis(numbers, 0, cells, &v), _axis(numbers, 1, cells, &v), _axis(numbers, 2, cells, &v))
-    check.taps = check.d.kernel * check.h.kernel * check.w.kernel
-    for code in range(check.taps):
-        rest = code // check.w.kernel
-        check.kw[code] = <byte> (code % check.w.kernel)
-        check.kh[code] = <byte> (rest % check.h.kernel)
-        check.kd[code] = <byte> (rest // check.h.kernel)
     with nogil:
-        _check(&check)
-    return check.bad == 0
+        inside = _codes_inside(&check, <const byte*> v.data)
+    return inside
 
 
 def places_inside(places,          # IN  (N, C, *windows), its axes `order`

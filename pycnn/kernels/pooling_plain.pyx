@@ -248,8 +248,7 @@ cdef void _run(Job* job, chunk_fn fn) noexcept nogil:
 
 def max_forward(x,               # IN  (N, C, *spatial), its axes `order`; floats or integers
                 y,               # OUT (N, C, *windows), its axes `order`
-                codes,           # OUT y's shape, or None: place within the window, row-major
-                places,          # OUT y's shape, or None: place in D * H * W
+                indices,         # OUT y's shape, or None. Bytes: places within the window, row-major; else in D * H * W
                 tuple order,
                 tuple numbers):  # kernel, stride (0: adaptive), dilation, pad before, pad after: D, H, W each
     """Largest cell of each window."""
@@ -263,12 +262,12 @@ def max_forward(x,               # IN  (N, C, *spatial), its axes `order`; float
     job.images, job.channels = xv.shape[0], xv.shape[1]
     job.x, job.y, job.codes, job.places = xv.data, yv.data, NULL, NULL
     job.xs, job.ys = steps_of(&xv), steps_of(&yv)
-    if codes is not None:
-        read_volume(&v, codes, order, 1)
-        job.codes, job.cs = <byte*> v.data, steps_of(&v)
-    if places is not None:
-        read_volume(&v, places, order, sizeof(place_t))
-        job.places, job.ps = <place_t*> v.data, steps_of(&v)
+    if indices is not None:
+        read_volume(&v, indices, order)
+        if v.size == 1:
+            job.codes, job.cs = <byte*> v.data, steps_of(&v)
+        else:
+            job.places, job.ps = <place_t*> v.data, steps_of(&v)
     with nogil:
         _run(&job, fn)
 
