@@ -38,7 +38,10 @@ HAVE = [(f"PYCNN_HAVE_{name.upper()}", "1") for name in ISAS if name != "generic
 
 # gnu11, not c11: GCC contracts a * b + c to a fused multiply-add only outside strict ISO mode.
 UNIX_FLAGS = ["-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
-OPTIMISE = {"release": ["-O2", "-g0"], "profile": ["-O2", "-g"], "debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
+# Unwind tables are for exceptions, which C has none of, and would be a twentieth of the wheel.
+SMALL = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
+OPTIMISE = {"release": ["-O2", "-g0", *SMALL], "profile": ["-O2", "-g"]}
+OPTIMISE |= {"debug": ["-O1", "-g"], "coverage": ["-O1", "-g0"]}
 OPTIMISE["sanitize"] = [
     "-O1",
     "-g",
