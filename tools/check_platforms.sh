@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-common=(cpu threadpool allocator dispatch isa_generic)
+common=(cpu threadpool allocator workspace status dispatch isa_generic)
 declare -A of_set=([isa_avx2]="-mavx2 -mfma" [isa_neon]=""
     [isa_avx512]="-mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512")
 
@@ -18,7 +18,7 @@ compile() {
     shift 2
     for source in "${common[@]}" "${sets[@]}"; do
         read -ra extra <<< "${of_set[$source]:-}"
-        "$@" -Wall -Wextra -Werror "${extra[@]}" -Icsrc -c "csrc/$source.c" -o "$work/object.o"
+        "$@" -Wall -Wextra -Werror "${extra[@]}" -Icsrc -Ipycnn/include -c "csrc/$source.c" -o "$work/object.o"
     done
     printf '%-28s compiles\n' "$name"
 }
