@@ -39,6 +39,6 @@ if command -v clang > /dev/null; then
         -pedantic-errors -Wvla -Itools/msvc -DPYCNN_HAVE_AVX2=1 -DPYCNN_HAVE_AVX512=1)
     sets="isa_avx2 isa_avx512"
     compile "Windows x86-64, MSVC's C" "$sets" "${dialect[@]}"
-    common=(threadpool allocator dispatch)
+    common=(threadpool allocator workspace status dispatch)
     compile "the same, not as Clang" "" "${dialect[@]}" -U__clang__
 fi
