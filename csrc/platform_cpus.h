@@ -14,10 +14,10 @@ typedef cpu_set_t pycnn_cpus;
 static inline long pycnn_this_thread(void) { return syscall(SYS_gettid); }
 static inline long pycnn_this_cpu(void) { return sched_getcpu(); }
 static inline int pycnn_is_in(long cpu, const pycnn_cpus *cpus) {
-    return cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, cpus);
+    return cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET((size_t)cpu, cpus);
 }
 static inline void pycnn_put_in(long cpu, pycnn_cpus *cpus) {
-    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(cpu, cpus);
+    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET((size_t)cpu, cpus);
 }
 
 /* Forbids a thread the CPUs in `taken`, where that leaves it one; *before: what it was allowed. Returns whether. */
