@@ -289,8 +289,8 @@ static void NAME(select_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *
 
 static const TYPED(pycnn_pool) NAME(pool_table) = {
     NAME(split),       NAME(merge),      NAME(sum_rows), NAME(mean_rows), NAME(share_rows), NAME(select_rows),
-    NAME(bin_planes),  NAME(bin_row),    NAME(bin_lanes), NAME(max_values), NAME(max_first), NAME(max_next),
-    NAME(max_windows), NAME(mean_windows), NAME(max_spread), NAME(mean_spread), NAME(mean_gather),
+    NAME(bin_planes),  NAME(fill_planes), NAME(bin_row),    NAME(bin_lanes), NAME(max_values), NAME(max_first),
+    NAME(max_next),    NAME(max_windows), NAME(mean_windows), NAME(max_spread), NAME(mean_spread), NAME(mean_gather),
     NAME(top_code),
 };
 

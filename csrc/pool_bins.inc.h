@@ -43,14 +43,51 @@ ALWAYS_INLINE REAL NAME(bin_sum)(const REAL *src, ptrdiff_t row_step, ptrdiff_t 
     return NAME(tree_sum)(sum);
 }
 
+#if defined(PYCNN_F32) && (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2))
+/* The same sum of at most eight columns, in half a vector of AVX-512: where many a network ends. */
+#define NARROW_BIN 8
+ALWAYS_INLINE float NAME(narrow_sum)(const float *src, ptrdiff_t row_step, ptrdiff_t rows, __m256i lanes) {
+    __m256 eight = _mm256_maskload_ps(src, lanes);
+    for (ptrdiff_t r = 1; r < rows; r++) eight = _mm256_add_ps(eight, _mm256_maskload_ps(src + r * row_step, lanes));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+static void NAME(narrow_planes)(float *dst, ptrdiff_t dst_step, const float *src, ptrdiff_t src_step,
+                                ptrdiff_t row_step, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t planes,
+                                float divisor) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i lanes = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)columns), lane);
+    for (ptrdiff_t p = 0; p < planes; p++)
+        dst[p * dst_step] = (NAME(narrow_sum)(src + p * src_step, row_step, rows, lanes) + 0) / divisor;
+}
+#endif
+
 static void NAME(bin_planes)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t row_step,
                              ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t planes, REAL divisor) {
-    if (rows == 7 && columns == 7) /* where many a network ends */
-        for (ptrdiff_t p = 0; p < planes; p++)
-            dst[p * dst_step] = (NAME(bin_sum)(src + p * src_step, row_step, 7, 7) + 0) / divisor;
-    else
-        for (ptrdiff_t p = 0; p < planes; p++)
-            dst[p * dst_step] = (NAME(bin_sum)(src + p * src_step, row_step, rows, columns) + 0) / divisor;
+#ifdef NARROW_BIN
+    if (columns <= NARROW_BIN) {
+        NAME(narrow_planes)(dst, dst_step, src, src_step, row_step, rows, columns, planes, divisor);
+        return;
+    }
+#endif
+    for (ptrdiff_t p = 0; p < planes; p++)
+        dst[p * dst_step] = (NAME(bin_sum)(src + p * src_step, row_step, rows, columns) + 0) / divisor;
+}
+#undef NARROW_BIN
+
+static void NAME(fill_planes)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t n,
+                              ptrdiff_t planes, REAL divisor) {
+    for (ptrdiff_t p = 0; p < planes; p++) {
+        REAL *d = dst + p * dst_step;
+        const vec share = vset(src[p * src_step] / divisor + 0);
+        for (ptrdiff_t j = 0; j + VL <= n; j += VL) vstore(d + j, share);
+        if (n >= VL)
+            vstore(d + n - VL, share);
+        else
+            pstore_part(d, share, n);
+    }
 }
 
 static void NAME(bin_row)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t row_step, ptrdiff_t rows,

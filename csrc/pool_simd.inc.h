@@ -29,9 +29,9 @@
 #define pool_bits(n) ((1u << (n)) - 1u)
 #define cload_part(p, n) _mm_maskz_loadu_epi8((__mmask16)pool_bits(n), touched((p), (n)))
 #define cstore_part(p, a, n) _mm_mask_storeu_epi8(touched((p), (n)), (__mmask16)pool_bits(n), (a))
-#define pnan unsigned
-#define pnan_none() 0u
-#define pnan_any(n) ((n) != 0)
+#define pnan pmask /* lanes that have not seen any: a comparison can leave lanes out, so gathering costs nothing */
+#define pnan_none() pool_bits(VL)
+#define pnan_any(n) ((n) != pool_bits(VL))
 #define cload_range(p, lo, hi) \
     ((void)touched((p) + (lo), (hi) - (lo)), _mm_maskz_loadu_epi8(NAME(part)((lo), (hi)), (p)))
 
@@ -44,7 +44,7 @@
 #define pselect(m, a, b) _mm512_mask_mov_ps((b), (m), (a))
 #define pkeep(m, a) _mm512_maskz_mov_ps((m), (a))
 #define pgreater(v, best) _mm512_cmp_ps_mask((v), (best), _CMP_GT_OQ)
-#define pnan_or(n, a, b) ((n) | _mm512_cmp_ps_mask((a), (b), _CMP_UNORD_Q))
+#define pnan_or(n, a, b) _mm512_mask_cmp_ps_mask((n), (a), (b), _CMP_ORD_Q)
 #define pafter(a, v) \
     _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(v), _mm512_castps_si512(a), 15))
 #define pbefore(v, b) \
@@ -69,7 +69,7 @@
 #define pselect(m, a, b) _mm512_mask_mov_pd((b), (m), (a))
 #define pkeep(m, a) _mm512_maskz_mov_pd((m), (a))
 #define pgreater(v, best) _mm512_cmp_pd_mask((v), (best), _CMP_GT_OQ)
-#define pnan_or(n, a, b) ((n) | _mm512_cmp_pd_mask((a), (b), _CMP_UNORD_Q))
+#define pnan_or(n, a, b) _mm512_mask_cmp_pd_mask((n), (a), (b), _CMP_ORD_Q)
 #define pafter(a, v) \
     _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(v), _mm512_castpd_si512(a), 7))
 #define pbefore(v, b) \

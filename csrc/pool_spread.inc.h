@@ -165,6 +165,18 @@ static void NAME(mean_spread)(const pycnn_pooling *g, REAL *dx, const REAL *dy, 
 
 static uint8_t NAME(top_code)(const uint8_t *codes, ptrdiff_t n) {
     uint8_t top = 0;
-    for (ptrdiff_t i = 0; i < n; i++) top = codes[i] > top ? codes[i] : top;
+    ptrdiff_t i = 0;
+#if defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)
+    __m256i tops = _mm256_setzero_si256();
+    uint8_t lane[32];
+    for (; i + 32 <= n; i += 32) tops = _mm256_max_epu8(tops, _mm256_loadu_si256((const __m256i *)(codes + i)));
+    _mm256_storeu_si256((__m256i *)lane, tops);
+    for (int j = 0; j < 32; j++) top = lane[j] > top ? lane[j] : top;
+#elif defined(PYCNN_ISA_NEON)
+    uint8x16_t tops = vdupq_n_u8(0);
+    for (; i + 16 <= n; i += 16) tops = vmaxq_u8(tops, vld1q_u8(codes + i));
+    top = vmaxvq_u8(tops);
+#endif
+    for (; i < n; i++) top = codes[i] > top ? codes[i] : top;
     return top;
 }

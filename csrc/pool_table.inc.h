@@ -32,6 +32,9 @@ typedef struct {
      * dst[p*dst_step] = the sum of plane p, divided by divisor; columns are contiguous */
     void (*bin_planes)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t row_step,
                        ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t planes, REAL divisor);
+    /* The way back: the n cells of plane p of dst = src[p*src_step] / divisor */
+    void (*fill_planes)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t src_step, ptrdiff_t n,
+                        ptrdiff_t planes, REAL divisor);
     /* dst[b*dst_step] = the mean over the columns begin[b] .. end[b] - 1, which are contiguous */
     void (*bin_row)(REAL *dst, ptrdiff_t dst_step, const REAL *src, ptrdiff_t row_step, ptrdiff_t rows,
                     const ptrdiff_t *begin, const ptrdiff_t *end, ptrdiff_t bins);

@@ -1,11 +1,12 @@
 /* Windows of 2 x 2 cells with stride 2 and of 3 x 3 with stride 1 or 2: their maxima and means, one instruction set and
  * one number type. Included by pool.inc.h.
  *
- * One pass: the taps of a vector of windows are loaded, de-interleaved where the stride is 2 and combined in registers,
- * along a row first and then downwards; so ties, NaNs and sums come out as everywhere else (pool_max.inc.h). kernel and
- * stride are constants at the call. Planes are C-contiguous.
- * A block is a vector of windows in each of one to three rows, which share what they see of a row. The last block
- * of a row or a column is moved back until it ends there: some windows are computed twice, none is stored by itself. */
+ * A band of windows in two passes: every row of cells is reduced along itself into scratch memory that stays in the
+ * first cache, then the reduced rows of a window are combined. So a row that two windows share is reduced once, and
+ * ties, NaNs and sums come out as everywhere else (pool_max.inc.h). Kernel and stride are constants at the call. Planes
+ * are C-contiguous. Rows of 2 x 2 windows that fill their plane, and combined rows with stride 1, follow each other
+ * without gaps: they are taken as one long row, whatever the width of the image.
+ * The last vector of a row is moved back until it ends there: some values are computed twice, none by itself. */
 
 /* One loop per kind of window pays where there are vectors; plain C would only grow. */
 #ifdef PYCNN_ISA_GENERIC
@@ -14,17 +15,20 @@
 #define WINDOW_INLINE ALWAYS_INLINE
 #endif
 
-/* Output rows of a block, and the rows of cells that they see: at most 5. */
-#define BLOCK_ROWS(kernel, stride) ((kernel) == 2 ? 1 : (stride) == 1 ? 3 : 2)
-#define SEEN_ROWS(kernel, stride) ((BLOCK_ROWS(kernel, stride) - 1) * (stride) + (kernel))
+/* Values of scratch memory: a quarter is the longest row of a band. */
+#define BAND_ROOM (16384 / (ptrdiff_t)sizeof(REAL))
 
-/* A block: the cell of its first window's first tap, which may lie in the padding, and what windows of it to store. */
+/* Some windows of a plane: rows o .. o + rows - 1, in each the windows p .. p + n - 1. */
 typedef struct {
-    const REAL *row;         /* that cell's row */
-    ptrdiff_t ih, iw;        /* the cell */
-    ptrdiff_t height, width; /* of the plane */
-    const uint8_t *first;    /* per window of a vector: its first tap along the row that is on the plane */
-} NAME(block);
+    ptrdiff_t o, rows, p, n;
+} NAME(band);
+
+/* Scratch memory: the rows of a band that are reduced, and per window its first tap along the row that is on the plane:
+ * no more than the first VL windows can start left of it. */
+typedef struct {
+    REAL values[BAND_ROOM + VL];
+    uint8_t codes[BAND_ROOM + VL], first[3 * VL];
+} NAME(space);
 
 /* Cells iw .. iw + VL - 1 of a row of `width` cells; `fill` outside. */
 ALWAYS_INLINE vec NAME(window_cells)(const int inside, const REAL *row, ptrdiff_t iw, ptrdiff_t width, vec fill) {
@@ -35,113 +39,35 @@ ALWAYS_INLINE vec NAME(window_cells)(const int inside, const REAL *row, ptrdiff_
     return pload_range(row + iw, lo, hi, fill);
 }
 
-/* tap[t]: cell iw + lane * stride + t of row i of the block. `inside`: what is loaded as vectors is on the plane.
+/* tap[t]: cells iw + lane * stride + t of a row. `inside`: they are on the plane, but for the last with stride 1.
  * With 3 x 3 the other taps are the same cells, shifted by one, but for one at the end: no loads across cache lines. */
-WINDOW_INLINE void NAME(window_taps)(const int kernel, const int stride, const int inside, vec *tap,
-                                     const NAME(block) * b, ptrdiff_t i, vec fill) {
-    const ptrdiff_t width = b->width;
-    const REAL *row = b->row + i * width;
-    if (!inside && (b->ih + i < 0 || b->ih + i >= b->height)) {
-        tap[0] = tap[1] = tap[2] = fill;
-        return;
-    }
+WINDOW_INLINE void NAME(window_taps)(const int kernel, const int stride, const int inside, vec *tap, const REAL *row,
+                                     ptrdiff_t iw, ptrdiff_t width, vec fill) {
 #define CELLS(c) NAME(window_cells)(inside, row, (c), width, fill)
-#define CELL(c) ((c) >= 0 && (c) < width ? vset(row[c]) : fill)
+#define FIRST(c) (inside || ((c) >= 0 && (c) < width) ? vset(row[c]) : fill)
+#define LAST(c) ((c) < width ? vset(row[c]) : fill)
     if (kernel == 2) {
-        const vec p = CELLS(b->iw), q = CELLS(b->iw + VL);
+        const vec p = CELLS(iw), q = CELLS(iw + VL);
         tap[0] = peven(p, q);
         tap[1] = podd(p, q);
         tap[2] = tap[1];
     } else if (stride == 2) {
-        const vec p = CELLS(b->iw + 1), q = CELLS(b->iw + 1 + VL);
+        const vec p = CELLS(iw + 1), q = CELLS(iw + 1 + VL);
         tap[1] = peven(p, q);
         tap[2] = podd(p, q);
-        tap[0] = pafter(CELL(b->iw), tap[2]);
+        tap[0] = pafter(FIRST(iw), tap[2]);
     } else {
-        tap[1] = CELLS(b->iw + 1);
-        tap[0] = pafter(CELL(b->iw), tap[1]);
-        tap[2] = pbefore(tap[1], CELL(b->iw + VL + 1));
+        tap[1] = CELLS(iw + 1);
+        tap[0] = pafter(FIRST(iw), tap[1]);
+        tap[2] = pbefore(tap[1], LAST(iw + VL + 1));
     }
 #undef CELLS
-#undef CELL
+#undef FIRST
+#undef LAST
 }
 
-ALWAYS_INLINE int NAME(block_inside)(const int kernel, const int stride, const NAME(block) * b) {
-    const ptrdiff_t from = b->iw + (kernel == 3);
-    return b->ih >= 0 && b->ih + SEEN_ROWS(kernel, stride) <= b->height && from >= 0 && from + VL * stride <= b->width;
-}
-
-/* v takes the place of best where it is greater; without pnan_or also where it is the first NaN. */
-ALWAYS_INLINE void NAME(take_better)(const int coded, vec v, cvec code, vec *best, cvec *won) {
-#ifdef pnan_or
-    if (coded) *won = cselect(pgreater(v, *best), code, *won);
-    *best = vmax(v, *best); /* of equal ones the second */
-#else
-    const pmask better = pbetter(v, *best);
-    if (coded) *won = cselect(better, code, *won);
-    *best = pselect(better, v, *best);
-#endif
-}
-
-/* The largest cells of a block. Returns 0 where a NaN may have been lost. */
-WINDOW_INLINE int NAME(max_quick)(const int kernel, const int stride, const int inside, const int coded,
-                                  const NAME(block) * b, vec *best, cvec *won) {
-    const vec fill = vset((REAL)-INFINITY);
-    const cvec start = coded ? cload(b->first) : cset(0);
-#ifdef pnan_or
-    pnan seen = pnan_none();
-    vec before = fill;
-#endif
-    for (int i = 0; i < SEEN_ROWS(kernel, stride); i++) {
-        vec tap[3];
-        NAME(window_taps)(kernel, stride, inside, tap, b, i, fill);
-        vec most = tap[0];
-        cvec here = start; /* codes along the row */
-        NAME(take_better)(coded, tap[1], cset(1), &most, &here);
-        if (kernel == 3) NAME(take_better)(coded, tap[2], cset(2), &most, &here);
-#ifdef pnan_or
-        seen = pnan_or(seen, tap[1], tap[2]);
-        if (i % 2 || i == SEEN_ROWS(kernel, stride) - 1) seen = pnan_or(seen, before, tap[0]);
-        before = tap[0];
-#endif
-        for (int r = 0; r < BLOCK_ROWS(kernel, stride); r++) {
-            const int t = i - r * stride;
-            if (t < 0 || t >= kernel) continue;
-            const cvec code = cadd(here, cset(t * kernel));
-            if (t > 0) {
-                NAME(take_better)(coded, most, code, best + r, won + r);
-                continue;
-            }
-            const ptrdiff_t above = inside ? 0 : -b->ih - i; /* rows of the window above the plane: they never win */
-            best[r] = most;
-            won[r] = above > 0 ? cadd(start, cset((int)above * kernel)) : code;
-        }
-    }
-#ifdef pnan_or
-    return !pnan_any(seen);
-#else
-    return 1;
-#endif
-}
-
-/* The largest cells of row r of a block, with NaNs: as pool_max.inc.h. */
-static void NAME(max_careful)(const int kernel, const int stride, const NAME(block) * b, ptrdiff_t r, vec *result,
-                              cvec *codes) {
-    const vec fill = vset((REAL)-INFINITY);
-    const ptrdiff_t top = b->ih + r * stride;
-    vec best = fill;
-    cvec won = cadd(cload(b->first), cset(top < 0 ? (int)-top * kernel : 0));
-    for (int t = 0; t < kernel; t++) {
-        vec tap[3];
-        NAME(window_taps)(kernel, stride, 0, tap, b, r * stride + t, fill);
-        for (int k = 0; k < kernel; k++) {
-            const pmask better = pbetter(tap[k], best);
-            best = pselect(better, tap[k], best);
-            won = cselect(better, cset(t * kernel + k), won);
-        }
-    }
-    *result = best;
-    *codes = won;
+ALWAYS_INLINE int NAME(taps_inside)(const int kernel, const int stride, ptrdiff_t iw, ptrdiff_t width) {
+    return iw >= 0 && iw + (kernel == 3) + VL * stride <= width;
 }
 
 /* A vector of n <= VL values and codes. */
@@ -155,45 +81,143 @@ ALWAYS_INLINE void NAME(store_windows)(const int coded, REAL *y, uint8_t *codes,
     }
 }
 
-/* Windows of the rows o .. , at most a block's, of one plane. */
-WINDOW_INLINE void NAME(max_rows)(const int kernel, const int stride, const int coded, const pycnn_pooling *g,
-                                  REAL *y, uint8_t *codes, const REAL *x, const uint8_t *first, ptrdiff_t o,
-                                  ptrdiff_t rows) {
-    const ptrdiff_t n = g->out_width, last = n > VL ? n - VL : 0, ih = o * stride - g->top;
+/* The rows of a window on the plane are its taps t0 .. t1 - 1; how many rows of windows from this one on have the same
+ * and lie, as the rows of cells do, one after the other: at most `rows`. */
+ALWAYS_INLINE ptrdiff_t NAME(rows_alike)(const int kernel, const int stride, ptrdiff_t ih, ptrdiff_t height,
+                                         ptrdiff_t rows, int whole, ptrdiff_t *t0, ptrdiff_t *t1) {
+    *t0 = ih < 0 ? -ih : 0;
+    *t1 = AT_MOST(kernel, height - ih);
+    if (stride != 1 || !whole || *t0 > 0 || *t1 < kernel) return 1;
+    return AT_MOST(rows, height - kernel - ih + 1);
+}
+
+/* v takes the place of best where it is greater; `careful`, or without pnan_or, also where it is the first NaN. */
+ALWAYS_INLINE void NAME(take_better)(const int careful, const int coded, vec v, cvec code, vec *best, cvec *won) {
+#ifdef pnan_or
+    if (!careful) {
+        if (coded) *won = cselect(pgreater(v, *best), code, *won);
+        *best = vmax(v, *best); /* of equal ones the second */
+        return;
+    }
+#endif
+    (void)careful;
+    const pmask better = pbetter(v, *best);
+    if (coded) *won = cselect(better, code, *won);
+    *best = pselect(better, v, *best);
+}
+
+/* The largest cells of n windows along a row, the first of which starts at cell iw. Returns 0 where a NaN may have been
+ * lost. first: per window its first tap that is on the plane. */
+WINDOW_INLINE int NAME(max_across)(const int careful, const int kernel, const int stride, const int coded, REAL *most,
+                                   uint8_t *codes, const REAL *row, ptrdiff_t iw, ptrdiff_t width, ptrdiff_t n,
+                                   const uint8_t *first) {
+    const ptrdiff_t last = n > VL ? n - VL : 0;
+    const vec fill = vset((REAL)-INFINITY);
+#ifdef pnan_or
+    pnan seen = pnan_none();
+#endif
     for (ptrdiff_t p = 0;; p += VL) {
         p = AT_MOST(p, last);
-        const NAME(block) b = {x + ih * g->width, ih, p * stride - g->left, g->height, g->width,
-                               first + AT_MOST(p, VL)};
-        vec best[BLOCK_ROWS(3, 1)];
-        cvec won[BLOCK_ROWS(3, 1)];
-        int done;
-        if (NAME(block_inside)(kernel, stride, &b))
-            done = NAME(max_quick)(kernel, stride, 1, coded, &b, best, won);
+        vec tap[3];
+        if (NAME(taps_inside)(kernel, stride, iw + p * stride, width))
+            NAME(window_taps)(kernel, stride, 1, tap, row, iw + p * stride, width, fill);
         else
-            done = NAME(max_quick)(kernel, stride, 0, coded, &b, best, won);
-        if (!done)
-            for (ptrdiff_t r = 0; r < rows; r++) NAME(max_careful)(kernel, stride, &b, r, best + r, won + r);
-        for (int r = 0; r < BLOCK_ROWS(kernel, stride); r++)
-            if (r < rows) {
-                const ptrdiff_t at = (o + r) * n + p;
-                NAME(store_windows)(coded, y + at, coded ? codes + at : codes, best[r], won[r], n);
+            NAME(window_taps)(kernel, stride, 0, tap, row, iw + p * stride, width, fill);
+        vec best = tap[0];
+        cvec won = coded ? cload(first + AT_MOST(p, VL)) : cset(0);
+        NAME(take_better)(careful, coded, tap[1], cset(1), &best, &won);
+        if (kernel == 3) NAME(take_better)(careful, coded, tap[2], cset(2), &best, &won);
+        vstore(most + p, best);
+        if (coded) cstore(codes + p, won);
+#ifdef pnan_or
+        seen = pnan_or(seen, tap[0], tap[stride == 1 ? 2 : 1]);
+        if (p == last && kernel == 3 && stride == 2) seen = pnan_or(seen, tap[2], tap[2]);
+#endif
+        if (p == last) break;
+    }
+#ifdef pnan_or
+    return careful || !pnan_any(seen);
+#else
+    return 1;
+#endif
+}
+
+/* The largest of the rows t0 .. t1 - 1, `step` apart, of n values. */
+WINDOW_INLINE void NAME(max_down)(const int careful, const int kernel, const int coded, REAL *y, uint8_t *codes,
+                                  const REAL *most, const uint8_t *place, ptrdiff_t step, ptrdiff_t t0, ptrdiff_t t1,
+                                  ptrdiff_t n) {
+    const ptrdiff_t last = n > VL ? n - VL : 0;
+    for (ptrdiff_t j = 0;; j += VL) {
+        j = AT_MOST(j, last);
+        vec best = vset((REAL)-INFINITY);
+        cvec won = cset(0);
+        for (ptrdiff_t t = t0; t < t1; t++) {
+            const ptrdiff_t at = t * step + j;
+            const vec v = vload(most + at);
+            const cvec code = coded ? cadd(cload(place + at), cset((int)t * kernel)) : won;
+            if (t > t0) {
+                NAME(take_better)(careful, coded, v, code, &best, &won);
+            } else {
+                best = v;
+                won = code;
             }
-        if (p == last) return;
+        }
+        NAME(store_windows)(coded, y + j, coded ? codes + j : codes, best, won, n);
+        if (j == last) return;
     }
 }
 
+/* One band; returns 0 where a NaN may have been lost. */
+WINDOW_INLINE int NAME(max_band)(const int careful, const int kernel, const int stride, const int coded,
+                                 const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, const NAME(band) * b,
+                                 NAME(space) * s) {
+    REAL *most = s->values;
+    uint8_t *place = s->codes;
+    const ptrdiff_t n = b->n, top = b->o * stride - g->top, from = top > 0 ? top : 0;
+    const ptrdiff_t end = AT_MOST(top + (b->rows - 1) * stride + kernel, g->height), at = b->o * g->out_width + b->p;
+    const int whole = n == g->out_width, close = kernel == 2 && whole && !g->left && g->width == 2 * n;
+    const ptrdiff_t together = close ? end - from : 1; /* rows of cells */
+    ptrdiff_t many, t0, t1;
+    for (ptrdiff_t i = from; i < end; i += together) {
+        const ptrdiff_t to = (i - top) * n;
+        if (!NAME(max_across)(careful, kernel, stride, coded, most + to, place + to, x + i * g->width,
+                              b->p * stride - g->left, g->width * together, n * together, s->first + AT_MOST(b->p, VL)))
+            return 0;
+    }
+    for (ptrdiff_t r = 0; r < b->rows; r += many) {
+        const ptrdiff_t to = at + r * g->out_width, slot = r * stride * n;
+        many = NAME(rows_alike)(kernel, stride, top + r * stride, g->height, b->rows - r, whole, &t0, &t1);
+        if (t1 - t0 == kernel)
+            NAME(max_down)(careful, kernel, coded, y + to, coded ? codes + to : codes, most + slot, place + slot, n, 0,
+                           kernel, n * many);
+        else
+            NAME(max_down)(careful, kernel, coded, y + to, coded ? codes + to : codes, most + slot, place + slot, n,
+                           t0, t1, n);
+    }
+    return 1;
+}
+
+/* The same with NaNs. */
+static int NAME(max_careful)(const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, const NAME(band) * b,
+                             NAME(space) * s) {
+    return NAME(max_band)(1, (int)g->kernel, (int)g->stride, codes != 0, g, y, codes, x, b, s);
+}
+
+/* Cuts the rows begin .. end - 1 into bands, whose rows take up `more` values than they have windows. */
+#define EACH_BAND(b, kernel_, stride_, more)                                                      \
+    for (b.p = 0; b.p < g->out_width; b.p += b.n)                                                                     \
+        if ((b.n = AT_MOST(BAND_ROOM / 4 - (more), g->out_width - b.p)) > 0)                                          \
+            for (b.o = begin; b.o < end; b.o += b.rows)                                                               \
+                if ((b.rows = AT_MOST((BAND_ROOM / (b.n + (more)) - (kernel_)) / (stride_) + 1, end - b.o)) > 0)
+
 WINDOW_INLINE void NAME(max_planes)(const int kernel, const int stride, const int coded, const pycnn_pooling *g,
                                     REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t planes, ptrdiff_t begin,
-                                    ptrdiff_t end) {
-    const ptrdiff_t step = BLOCK_ROWS(kernel, stride), last = end - begin > step ? end - step : begin;
-    uint8_t first[2 * VL] = {0}; /* no more than the first VL windows can start left of the plane */
-    for (ptrdiff_t o = 0; o < VL; o++) first[o] = (uint8_t)(g->left > o * stride ? g->left - o * stride : 0);
+                                    ptrdiff_t end, NAME(space) * s) {
     for (ptrdiff_t p = 0; p < planes; p++) {
-        for (ptrdiff_t o = begin;; o += step) {
-            o = AT_MOST(o, last);
-            NAME(max_rows)(kernel, stride, coded, g, y, codes, x, first, o, AT_MOST(step, end - o));
-            if (o == last) break;
-        }
+        NAME(band) b;
+        EACH_BAND(b, kernel, stride, 0)
+            if (!NAME(max_band)(0, kernel, stride, coded, g, y, codes, x, &b, s))
+                NAME(max_careful)(g, y, codes, x, &b, s);
         x += g->height * g->width;
         y += g->out_height * g->out_width;
         if (coded) codes += g->out_height * g->out_width;
@@ -211,8 +235,11 @@ WINDOW_INLINE void NAME(max_planes)(const int kernel, const int stride, const in
 
 static void NAME(max_windows)(const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t planes,
                               ptrdiff_t begin, ptrdiff_t end) {
-#define CALL(k, s) NAME(max_planes)(k, s, 0, g, y, codes, x, planes, begin, end)
-#define CALL_CODED(k, s) NAME(max_planes)(k, s, 1, g, y, codes, x, planes, begin, end)
+    NAME(space) space;
+    for (ptrdiff_t o = 0, tap = g->left; o < 3 * VL; o++, tap -= g->stride)
+        space.first[o] = (uint8_t)(tap > 0 ? tap : 0);
+#define CALL(k, s) NAME(max_planes)(k, s, 0, g, y, codes, x, planes, begin, end, &space)
+#define CALL_CODED(k, s) NAME(max_planes)(k, s, 1, g, y, codes, x, planes, begin, end, &space)
     if (codes) {
         EACH_WINDOW(CALL_CODED)
     } else {
@@ -222,95 +249,129 @@ static void NAME(max_windows)(const pycnn_pooling *g, REAL *y, uint8_t *codes, c
 #undef CALL_CODED
 }
 
-/* The sums of a block; each row of a window is added up first. */
-WINDOW_INLINE void NAME(sum_block)(const int kernel, const int stride, const int inside, const NAME(block) * b,
-                                   vec *sum) {
-    for (int r = 0; r < BLOCK_ROWS(kernel, stride); r++) sum[r] = vzero(); /* so the sum of nothing but -0.0 is 0.0 */
-    for (int i = 0; i < SEEN_ROWS(kernel, stride); i++) {
-        vec tap[3];
-        NAME(window_taps)(kernel, stride, inside, tap, b, i, vzero());
-        vec across = vadd(tap[0], tap[1]);
-        if (kernel == 3) across = vadd(across, tap[2]);
-        for (int r = 0; r < BLOCK_ROWS(kernel, stride); r++)
-            if (i - r * stride >= 0 && i - r * stride < kernel) sum[r] = vadd(sum[r], across);
-    }
+/* What a mean is divided by, or with `exact` multiplied by: `row`, with `column` times column[j]. */
+typedef struct {
+    int exact;
+    REAL row;
+    const REAL *column;
+} NAME(share);
+
+/* A sum of nothing but -0.0 is 0.0. */
+ALWAYS_INLINE vec NAME(share_of)(vec sum, const NAME(share) * by, ptrdiff_t j) {
+    const vec row = vset(by->row);
+    sum = vadd(sum, vzero());
+    if (by->exact) return vmul(sum, row);
+    return vdiv(sum, by->column ? vmul(row, vload(by->column + j)) : row);
 }
 
-/* The sums of 3 x 3 windows with stride 1, each column of a window added up first. */
-WINDOW_INLINE void NAME(sum_block_down)(const int inside, const NAME(block) * b, vec *sum) {
-    enum { ROWS = BLOCK_ROWS(3, 1), SEEN = SEEN_ROWS(3, 1) };
-    vec left[SEEN], middle[SEEN], right[SEEN];
-    for (int i = 0; i < SEEN; i++) {
-        const int there = inside || (b->ih + i >= 0 && b->ih + i < b->height);
-        const REAL *row = b->row + i * b->width;
-        middle[i] = there ? NAME(window_cells)(inside, row, b->iw + 1, b->width, vzero()) : vzero();
-        left[i] = there && b->iw >= 0 && b->iw < b->width ? vset(row[b->iw]) : vzero();
-        right[i] = there && b->iw + VL + 1 < b->width ? vset(row[b->iw + VL + 1]) : vzero();
-    }
-    for (int r = 0; r < ROWS; r++) {
-        const vec a = vadd(vadd(left[r], left[r + 1]), left[r + 2]);
-        const vec m = vadd(vadd(middle[r], middle[r + 1]), middle[r + 2]);
-        const vec z = vadd(vadd(right[r], right[r + 1]), right[r + 2]);
-        sum[r] = vadd(vadd(vadd(pafter(a, m), m), pbefore(m, z)), vzero()); /* of nothing but -0.0: 0.0 */
-    }
-}
-
-WINDOW_INLINE void NAME(mean_rows_of)(const int down, const int kernel, const int stride, const pycnn_pooling *g,
-                                      REAL *y, const REAL *x, const REAL *row_count, const REAL *column_count, const int exact,
-                                      ptrdiff_t o,
-                                      ptrdiff_t rows) {
-    const ptrdiff_t n = g->out_width, last = n > VL ? n - VL : 0, ih = o * stride - g->top;
+/* The sums of n windows along a row, as max_across; with `by` their shares, else into scratch memory. */
+WINDOW_INLINE void NAME(sum_across)(const int kernel, const int stride, REAL *sums, const REAL *row, ptrdiff_t iw,
+                                    ptrdiff_t width, ptrdiff_t n, const NAME(share) * by) {
+    const ptrdiff_t last = n > VL ? n - VL : 0;
     for (ptrdiff_t p = 0;; p += VL) {
         p = AT_MOST(p, last);
-        const NAME(block) b = {x + ih * g->width, ih, p * stride - g->left, g->height, g->width, 0};
-        vec sum[BLOCK_ROWS(3, 1)];
-        const int inside = NAME(block_inside)(kernel, stride, &b);
-        if (down && inside)
-            NAME(sum_block_down)(1, &b, sum);
-        else if (down)
-            NAME(sum_block_down)(0, &b, sum);
-        else if (inside)
-            NAME(sum_block)(kernel, stride, 1, &b, sum);
+        vec tap[3];
+        if (NAME(taps_inside)(kernel, stride, iw + p * stride, width))
+            NAME(window_taps)(kernel, stride, 1, tap, row, iw + p * stride, width, vzero());
         else
-            NAME(sum_block)(kernel, stride, 0, &b, sum);
-        for (int r = 0; r < BLOCK_ROWS(kernel, stride); r++) {
-            if (r >= rows) break;
-            const vec by = vset(row_count[o + r]);
-            if (exact)
-                sum[r] = vmul(sum[r], by);
-            else
-                sum[r] = vdiv(sum[r], column_count ? vmul(by, vload(column_count + p)) : by);
-            NAME(store_windows)(0, y + (o + r) * n + p, 0, sum[r], cset(0), n);
-        }
+            NAME(window_taps)(kernel, stride, 0, tap, row, iw + p * stride, width, vzero());
+        vec sum = vadd(tap[0], tap[1]);
+        if (kernel == 3) sum = vadd(sum, tap[2]);
+        if (by)
+            NAME(store_windows)(0, sums + p, 0, NAME(share_of)(sum, by, p), cset(0), n);
+        else
+            vstore(sums + p, sum);
         if (p == last) return;
     }
 }
 
-WINDOW_INLINE void NAME(mean_planes)(const int down, const int kernel, const int stride, const pycnn_pooling *g,
-                                     REAL *y, const REAL *x, const REAL *row_count,
-                                     const REAL *column_count, int exact, ptrdiff_t planes,
-                                     ptrdiff_t begin, ptrdiff_t end) {
-    const ptrdiff_t step = BLOCK_ROWS(kernel, stride), last = end - begin > step ? end - step : begin;
-    for (ptrdiff_t p = 0; p < planes; p++, x += g->height * g->width, y += g->out_height * g->out_width)
-        for (ptrdiff_t o = begin;; o += step) {
-            o = AT_MOST(o, last);
-            NAME(mean_rows_of)(down, kernel, stride, g, y, x, row_count, column_count, exact, o,
-                               AT_MOST(step, end - o));
-            if (o == last) break;
+/* The sums of the rows t0 .. t1 - 1, `step` apart, of n values; with `by` their shares, else into scratch memory. */
+WINDOW_INLINE void NAME(sum_down)(REAL *sums, const REAL *rows, ptrdiff_t step, ptrdiff_t t0, ptrdiff_t t1,
+                                  ptrdiff_t n, const NAME(share) * by) {
+    const ptrdiff_t last = n > VL ? n - VL : 0;
+    for (ptrdiff_t j = 0;; j += VL) {
+        j = AT_MOST(j, last);
+        vec sum = vzero();
+        for (ptrdiff_t t = t0; t < t1; t++) {
+            const REAL *p = rows + t * step + j;
+            const vec v = n >= VL ? vload(p) : pload_part(p, n);
+            sum = t > t0 ? vadd(sum, v) : v;
         }
+        if (by)
+            NAME(store_windows)(0, sums + j, 0, NAME(share_of)(sum, by, j), cset(0), n);
+        else
+            vstore(sums + j, sum);
+        if (j == last) return;
+    }
+}
+
+/* Each row of a window is added up first. */
+WINDOW_INLINE void NAME(mean_band)(const int kernel, const int stride, const pycnn_pooling *g, REAL *y, const REAL *x,
+                                   const REAL *row_count, const REAL *column_count, int exact, const NAME(band) * b,
+                                   REAL *sums) {
+    const ptrdiff_t n = b->n, top = b->o * stride - g->top, from = top > 0 ? top : 0;
+    const ptrdiff_t end = AT_MOST(top + (b->rows - 1) * stride + kernel, g->height), at = b->o * g->out_width + b->p;
+    const int whole = n == g->out_width, close = kernel == 2 && whole && !g->left && g->width == 2 * n;
+    const ptrdiff_t together = close ? end - from : 1;
+    ptrdiff_t many, t0, t1;
+    for (ptrdiff_t i = from; i < end; i += together)
+        NAME(sum_across)(kernel, stride, sums + (i - top) * n, x + i * g->width, b->p * stride - g->left,
+                         g->width * together, n * together, 0);
+    for (ptrdiff_t r = 0; r < b->rows; r += many) {
+        const NAME(share) by = {exact, row_count[b->o + r], column_count ? column_count + b->p : 0};
+        const int alike = whole && !column_count;
+        REAL *to = y + at + r * g->out_width;
+        many = NAME(rows_alike)(kernel, stride, top + r * stride, g->height, b->rows - r, alike, &t0, &t1);
+        for (ptrdiff_t i = 1; i < many; i++)
+            if (row_count[b->o + r + i] != by.row) many = i;
+        if (t1 - t0 == kernel)
+            NAME(sum_down)(to, sums + r * stride * n, n, 0, kernel, n * many, &by);
+        else
+            NAME(sum_down)(to, sums + r * stride * n, n, t0, t1, n, &by);
+    }
 }
 
 static void NAME(mean_windows)(const pycnn_pooling *g, REAL *y, const REAL *x, const REAL *row_count,
                                const REAL *column_count, int exact, ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end) {
-#define CALL(k, s) NAME(mean_planes)(0, k, s, g, y, x, row_count, column_count, exact, planes, begin, end)
-    EACH_WINDOW(CALL)
+    REAL sums[BAND_ROOM + VL];
+    for (ptrdiff_t p = 0; p < planes; p++, x += g->height * g->width, y += g->out_height * g->out_width) {
+        NAME(band) b;
+        EACH_BAND(b, g->kernel, g->stride, 0) {
+#define CALL(k, s) NAME(mean_band)(k, s, g, y, x, row_count, column_count, exact, &b, sums)
+            EACH_WINDOW(CALL)
 #undef CALL
+        }
+    }
+}
+
+/* Each column of a window is added up first: 3 x 3, stride 1. */
+static void NAME(gather_band)(const pycnn_pooling *g, REAL *dx, const REAL *dy, const REAL *row_count, int exact,
+                              const NAME(band) * b) {
+    REAL sums[BAND_ROOM + VL];
+    const ptrdiff_t top = b->o - g->top, left = b->p - g->left, from = left > 0 ? left : 0;
+    const ptrdiff_t width = AT_MOST(left + b->n + 2, g->width) - from; /* of the columns that the windows see */
+    ptrdiff_t many, t0, t1;
+    for (ptrdiff_t r = 0; r < b->rows; r += many) {
+        const REAL *rows = dy + (top + r) * g->width + from;
+        many = NAME(rows_alike)(3, 1, top + r, g->height, b->rows - r, width == g->width, &t0, &t1);
+        if (t1 - t0 == 3)
+            NAME(sum_down)(sums + r * width, rows, g->width, 0, 3, width * many, 0);
+        else
+            NAME(sum_down)(sums + r * width, rows, g->width, t0, t1, width, 0);
+    }
+    for (ptrdiff_t r = 0; r < b->rows; r++) {
+        const NAME(share) by = {exact, row_count[b->o + r], 0};
+        NAME(sum_across)(3, 1, dx + (b->o + r) * g->out_width + b->p, sums + r * width, left - from, width, b->n, &by);
+    }
 }
 
 static void NAME(mean_gather)(const pycnn_pooling *g, REAL *dx, const REAL *dy, const REAL *row_count, int exact,
                               ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end) {
-    NAME(mean_planes)(1, 3, 1, g, dx, dy, row_count, 0, exact, planes, begin, end);
+    for (ptrdiff_t p = 0; p < planes; p++, dy += g->height * g->width, dx += g->out_height * g->out_width) {
+        NAME(band) b;
+        EACH_BAND(b, 3, 1, 2) NAME(gather_band)(g, dx, dy, row_count, exact, &b);
+    }
 }
 #undef EACH_WINDOW
-#undef BLOCK_ROWS
-#undef SEEN_ROWS
+#undef EACH_BAND
+#undef BAND_ROOM

@@ -85,9 +85,12 @@ def test_mean(include: bool, divisor: int | None, dtype: Any) -> None:
         same(F.avg_pool2d_backward(dy, x.shape, *options), F.avg_pool2d_backward(strided(dy), x.shape, *options))
 
 
-def test_bands(isa: str) -> None:
-    """A plane that several threads share."""
-    x = np.random.default_rng(3).standard_normal((1, 1, 301, 402)).astype(np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(301, 402), (620, 30), (7, 4500), (28, 28)], ids=str)
+def test_bands(size: tuple[int, int], dtype: Any) -> None:
+    """A plane that several threads share, or that is cut into bands, along its rows as well; one NaN."""
+    x = np.random.default_rng(3).standard_normal((1, 1, *size)).astype(dtype)
+    x[0, 0, size[0] // 2, -3] = np.nan
     for k, s in WINDOWS:
         y, winners = F.max_pool2d(x, k, s, k - 2, return_indices="compact")
         expected, places = F.max_pool2d(strided(x), k, s, k - 2, return_indices="compact")

@@ -117,6 +117,7 @@ cdef extern from "tiles.h" nogil:
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*bin_planes)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            float) noexcept nogil
+        void (*fill_planes)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float) noexcept nogil
         void (*bin_row)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const Py_ssize_t*,
                         Py_ssize_t) noexcept nogil
         void (*bin_lanes)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -155,6 +156,8 @@ cdef extern from "tiles.h" nogil:
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*bin_planes)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, double) noexcept nogil
+        void (*fill_planes)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                            double) noexcept nogil
         void (*bin_row)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*,
                         const Py_ssize_t*, Py_ssize_t) noexcept nogil
         void (*bin_lanes)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,

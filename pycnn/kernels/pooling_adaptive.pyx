@@ -12,7 +12,7 @@ from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, round_up
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
-    Rows, Steps, active_rows, bin_lanes, bin_planes, bin_row, share_rows, split, steps_of, swap_channels,
+    Rows, Steps, active_rows, bin_lanes, bin_planes, bin_row, fill_planes, share_rows, split, steps_of, swap_channels,
 )
 
 cdef enum:
@@ -87,11 +87,6 @@ cdef void _plane_backward(floating* tag, const Job* job, Py_ssize_t n, Py_ssize_
     cdef floating* row
     cdef floating value
     cdef Py_ssize_t i, j, oh, ow, top, bottom
-    if job.oh * job.ow == 1 and job.cs.w == 1 and job.cs.h == job.w:
-        value = dy[0] / <floating> _size(job, 0, 0) + 0
-        for j in range(job.h * job.w):
-            dx[j] = value
-        return
     for i in range(job.h):
         row = dx + i * job.cs.h
         top = _first(i, job.h, job.oh)
@@ -157,21 +152,29 @@ cdef void _tile(floating* tag, const Job* job, Py_ssize_t tile, void* memory, vo
         _lanes(tag, job, rest // job.blocks, c, tile % rows, min(job.block, job.inner - c))
 
 
-# Whole planes with contiguous columns, the mean over all of each: a row of channels at a time.
+# Whole planes with contiguous columns, backward contiguous altogether, one mean over each: a row of channels at a time.
 cdef void _whole(floating* tag, const Job* job, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     cdef Py_ssize_t tile = begin, n, c, planes
+    cdef floating* few
+    cdef floating* cells
+    cdef floating divisor = <floating> (job.divisor if job.divisor != 0 else <double> job.h * job.w)
     while tile < end:
         n = tile // job.inner
         c = tile % job.inner
         planes = min(end - tile, job.inner - c)
-        bin_planes(&job.rows, <floating*> job.few + n * job.fs.n + c * job.fs.c, job.fs.c,
-                   <const floating*> job.cells + n * job.cs.n + c * job.cs.c, job.cs.c, job.cs.h, job.h, job.w, planes,
-                   <floating> (job.divisor if job.divisor != 0 else <double> job.h * job.w))
+        few = <floating*> job.few + n * job.fs.n + c * job.fs.c
+        cells = <floating*> job.cells + n * job.cs.n + c * job.cs.c
+        if job.backward:
+            fill_planes(&job.rows, cells, job.cs.c, few, job.fs.c, job.h * job.w, planes, divisor)
+        else:
+            bin_planes(&job.rows, few, job.fs.c, cells, job.cs.c, job.cs.h, job.h, job.w, planes, divisor)
         tile += planes
 
 
 cdef bint _is_whole(const Job* job) noexcept nogil:
-    return not job.lanes and not job.backward and job.oh * job.ow == 1 and job.cs.w == 1
+    if job.lanes or job.oh * job.ow != 1 or job.cs.w != 1:
+        return False
+    return not job.backward or job.cs.h == job.w
 
 
 # Bytes of scratch memory that a tile needs for values; where lanes run, as many pointers follow.

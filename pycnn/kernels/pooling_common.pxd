@@ -197,6 +197,14 @@ cdef inline void bin_planes(const Rows* r, floating* dst, Py_ssize_t dst_step, c
         r.f64.bin_planes(dst, dst_step, src, src_step, row_step, rows, columns, planes, divisor)
 
 
+cdef inline void fill_planes(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating* src,
+                             Py_ssize_t src_step, Py_ssize_t n, Py_ssize_t planes, floating divisor) noexcept nogil:
+    if floating is float:
+        r.f32.fill_planes(dst, dst_step, src, src_step, n, planes, divisor)
+    else:
+        r.f64.fill_planes(dst, dst_step, src, src_step, n, planes, divisor)
+
+
 cdef inline void bin_row(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t row_step,
                          Py_ssize_t rows, const Py_ssize_t* begin, const Py_ssize_t* end,
                          Py_ssize_t bins) noexcept nogil:

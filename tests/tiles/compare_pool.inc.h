@@ -81,6 +81,8 @@ static void T(bins)(void) {
     }
     EACH_POOL(1, , bin_planes(out, 3, T(in), 700, 80, rows, columns, n, (REAL)(rows * columns)))
     T(check)("bin_planes", TOLERANCE);
+    EACH_POOL(1, , fill_planes(out, 60, T(in), 3, columns, lanes, (REAL)rows))
+    T(check)("fill_planes", TOLERANCE);
     EACH_POOL(1, , bin_row(out, 2, T(in), 90, rows, begin, end, n))
     T(check)("bin_row", TOLERANCE);
     const ptrdiff_t narrow = sets[1]->T(gemm)->vl < lanes ? sets[1]->T(gemm)->vl : lanes;
