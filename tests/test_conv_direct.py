@@ -37,6 +37,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "1x7": ((2, 5, 3, 50), (5, 5, 1, 7), {"padding": (0, 3)}),
     "many channels": ((1, 300, 9, 9), (5, 300, 3, 3), {"padding": 1, "stride": 2}),
     "many pixels": ((1, 40, 70, 66), (3, 40, 3, 3), {"padding": 1}),
+    "many pixels, two panels of filters": ((3, 4, 30, 31), (70, 4, 3, 3), {"padding": 1}),
     "groups": ((2, 12, 9, 20), (18, 4, 3, 3), {"padding": 1, "groups": 3}),
     "depthwise": ((2, 6, 9, 20), (12, 1, 3, 3), {"padding": 1, "groups": 6}),
     "much padding": ((1, 4, 5, 6), (4, 4, 3, 3), {"padding": 6, "stride": 2}),

@@ -17,11 +17,13 @@ from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._points cimport Points, copy_unit, find_unit, flatten_points, forward_points, lay_out, \
     set_unit
-from pycnn.kernels._runtime cimport allocate, parallel_work, plane_choice, release
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, plane_choice, release
 from pycnn.kernels._tiles cimport gemm_points, lanes, store_points, tile_columns, tile_rows, transpose_run
 
 cdef enum:
     UNIT_PIXELS = 512     # about as many, so that a unit's lines and deltas stay in L1 and L2
+    LEAST_PIXELS = 128    # by slices: shorter sums would cost more to add up than to make
+    UNIT_BYTES = 512 << 10  # by slices: a part of L2
     SLAB_BYTES = 7 << 20  # a part of L3; after each the threads wait for one another
     FILL_CHANNELS = 16    # that one task copies
     WANTED_TASKS = 16
@@ -38,7 +40,7 @@ ctypedef struct Job:
     Py_ssize_t mr, nr, vl
     Py_ssize_t depth, row_panels            # (channel, tap) pairs of a group
     Py_ssize_t filter_panels, filter_width  # of a group
-    bint in_place
+    bint in_place, by_slices
     Py_ssize_t channel_step, line_step      # of the copy, or of x: to the next channel, and row of pixels
     Py_ssize_t slab_units, first_unit
     Py_ssize_t slices, sums_size
@@ -47,6 +49,8 @@ ctypedef struct Job:
     Py_ssize_t unit_pixels
     void* copies
     void* turned
+    char* scratch                           # by slices: copy and turned deltas of each thread's unit
+    size_t slot_bytes
     void* sums                              # [slice][group][filter panel][(channel, tap)][width]
     Py_ssize_t write_tasks                  # of a group
     Py_ssize_t* column                      # [pixel of a row]: where its value lies
@@ -105,23 +109,23 @@ cdef void _prepare(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) no
 # ---- the product
 
 # Adds a unit's part of a panel of (channel, tap) rows to its sums.
-cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Py_ssize_t* line, Py_ssize_t k0, Py_ssize_t rows,
-                    bint add, floating* sums) noexcept nogil:
+cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, Py_ssize_t panel, const floating* copy,
+                    const floating* turned, bint add, floating* sums) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t i, n, m, width, image, images, row, lines, image_step
-    cdef Py_ssize_t[MOST_ROWS] place
-    cdef const floating* a
-    cdef const floating* b
+    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
+    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
+    cdef Py_ssize_t i, n, m, width, image, images, row, lines
+    cdef Py_ssize_t image_step = p.rows * p.pitch * p.place_step
+    cdef Py_ssize_t[MOST_ROWS] line, place
+    cdef const floating* a = copy + g * job.channels * p.channel_step
+    cdef const floating* b = turned + g * job.unit_pixels * job.filter_width
     find_unit(p, unit, &image, &images, &row, &lines)
     if job.in_place:
         a = (<const floating*> job.x + image * p.src_image + g * job.channels * p.src_channel
              + (row * p.h.step * p.h.grain + p.h.low) * p.src_line + p.w.low * p.src_pixel)
         image_step = p.src_image
-    else:
-        a = <const floating*> job.copies + (unit - job.first_unit) * job.copy_size + g * job.channels * p.channel_step
-        image_step = p.rows * p.pitch * p.place_step
-    b = (<const floating*> job.turned + (unit - job.first_unit) * job.turned_size
-         + g * job.unit_pixels * job.filter_width)
+    for m in range(rows):
+        line[m] = (k0 + m) // p.taps * job.channel_step + job.tap[(k0 + m) % p.taps]
     for i in range(job.filter_panels):
         width = _panel_width(job, i)
         for m in range(rows):
@@ -138,22 +142,34 @@ cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Py_ssize_t* l
 
 
 cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
-    cdef Points* p = &job.points
     cdef Py_ssize_t panel = task % job.row_panels
     cdef Py_ssize_t g = task // job.row_panels % job.groups
     cdef Py_ssize_t piece = task // (job.row_panels * job.groups)
-    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
-    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
-    cdef Py_ssize_t last = min(p.units, job.first_unit + job.slab_units)
+    cdef Py_ssize_t last = min(job.points.units, job.first_unit + job.slab_units)
     cdef Py_ssize_t unit = job.first_unit + piece
     cdef floating* sums = <floating*> job.sums + piece * job.sums_size + g * job.depth * job.filter_width
-    cdef Py_ssize_t[MOST_ROWS] line
-    cdef Py_ssize_t i
-    for i in range(rows):
-        line[i] = (k0 + i) // p.taps * job.channel_step + job.tap[(k0 + i) % p.taps]
     while unit < last:
-        _add_unit(job, unit, g, line, k0, rows, unit >= job.slices, sums)
+        _add_unit(job, unit, g, panel, <const floating*> job.copies + (unit - job.first_unit) * job.copy_size,
+                  <const floating*> job.turned + (unit - job.first_unit) * job.turned_size, unit >= job.slices, sums)
         unit += job.slices
+
+
+# All of a slice's units.
+cdef void _slice(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef floating* turned = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* copy = turned + round_up(job.turned_size, job.vl)
+    cdef floating* sums = <floating*> job.sums + piece * job.sums_size
+    cdef Py_ssize_t first = part_begin(piece, job.slices, p.units)
+    cdef Py_ssize_t unit, g, panel, image, images, row, rows
+    for unit in range(first, part_begin(piece + 1, job.slices, p.units)):
+        find_unit(p, unit, &image, &images, &row, &rows)
+        if not job.in_place:
+            copy_unit(p, <const floating*> job.x, job.groups * job.channels, image, images, row, copy)
+        for g in range(job.groups):
+            _turn(job, unit, g, <const floating*> job.dy, turned + g * job.unit_pixels * job.filter_width)
+            for panel in range(job.row_panels):
+                _add_unit(job, unit, g, panel, copy, turned, unit > first, sums + g * job.depth * job.filter_width)
 
 
 # Some rows of dw from their sums, the slices added in order.
@@ -189,6 +205,14 @@ cdef void _multiply_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexce
     _multiply(<double*> NULL, <Job*> context, chunk, slot)
 
 
+cdef void _slice_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _slice(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _slice_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _slice(<double*> NULL, <Job*> context, chunk, slot)
+
+
 cdef void _write_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     _write(<float*> NULL, <Job*> context, chunk, slot)
 
@@ -220,9 +244,34 @@ cdef void _place(Job* job) noexcept nogil:
             job.tap[t] = p.tap_h[t] * p.h.grain * p.src_line + p.tap_w[t] * p.w.grain * p.src_pixel
 
 
+# Units of about so many pixels.
+cdef void _cut(Job* job, Py_ssize_t pixels) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t stripe = max(1, min(p.h.out, pixels // p.w.out))
+    set_unit(p, max(1, min(p.images, pixels // (p.h.out * p.w.out))), ceil_div(p.h.out, ceil_div(p.h.out, stripe)))
+    _place(job)
+    job.unit_pixels = p.unit_images * p.unit_rows * p.w.out
+    job.turned_size = job.groups * job.unit_pixels * job.filter_width
+
+
+# Whether to share by slices, and then the units for it: smaller ones, so that they fit L2 and there are enough.
+cdef bint _suits_slices(floating* tag, Job* job) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t pixels = p.images * p.h.out * p.w.out // WANTED_TASKS
+    cdef Py_ssize_t size = sizeof(floating)
+    pixels = max(min(pixels, <Py_ssize_t> UNIT_PIXELS), <Py_ssize_t> LEAST_PIXELS)
+    _cut(job, pixels)
+    while pixels > LEAST_PIXELS and (job.copy_size + job.turned_size) * size > UNIT_BYTES:
+        pixels = max(pixels // 2, <Py_ssize_t> LEAST_PIXELS)
+        _cut(job, pixels)
+    job.slices = max(1, min(p.units, <Py_ssize_t> WANTED_TASKS))
+    return (job.sums_size * size <= UNIT_BYTES
+            and job.slices * job.sums_size <= p.units * (job.copy_size + job.turned_size) // 2)
+
+
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t unit_bytes, stripe
+    cdef Py_ssize_t unit_bytes
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
@@ -230,38 +279,29 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.row_panels = ceil_div(job.depth, job.mr)
     job.filter_panels = ceil_div(job.filters, job.nr)
     job.filter_width = round_up(job.filters, job.vl)
-    stripe = max(1, min(p.h.out, UNIT_PIXELS // p.w.out))
-    set_unit(p, max(1, min(p.images, UNIT_PIXELS // (p.h.out * p.w.out))), ceil_div(p.h.out, ceil_div(p.h.out, stripe)))
-    _place(job)
-    job.unit_pixels = p.unit_images * p.unit_rows * p.w.out
+    job.sums_size = job.groups * job.depth * job.filter_width
+    job.write_tasks = ceil_div(job.depth, WRITE_ROWS)
+    job.by_slices = _suits_slices(tag, job)
+    if job.by_slices:
+        job.slot_bytes = <size_t> (round_up(job.turned_size, job.vl) + job.copy_size + job.nr) * sizeof(floating)
+        job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+        return
+    _cut(job, UNIT_PIXELS)
     job.slices = max(1, min(p.units, ceil_div(WANTED_TASKS, job.groups * job.row_panels)))
     job.fill_channels = FILL_CHANNELS if p.src_pixel == 1 else job.groups * job.channels
     job.fills = 0 if job.in_place else ceil_div(job.groups * job.channels, job.fill_channels)
-    job.turned_size = job.groups * job.unit_pixels * job.filter_width
     unit_bytes = (job.copy_size + job.turned_size) * <Py_ssize_t> sizeof(floating)
     # A multiple of the slices, so that a slice gets the same units whatever the slab.
     job.slab_units = min(p.units, max(1, SLAB_BYTES // unit_bytes // job.slices) * job.slices)
-    job.sums_size = job.groups * job.depth * job.filter_width
-    job.write_tasks = ceil_div(job.depth, WRITE_ROWS)
 
 
-cdef bint _run(floating* tag, Job* job) noexcept nogil:
+cdef void _run_slabs(floating* tag, Job* job) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t n, panels, j
+    cdef Py_ssize_t panels = job.groups * job.row_panels
+    cdef Py_ssize_t n
     cdef double work
-    cdef bint ok
-    _plan(tag, job)
-    panels = job.groups * job.row_panels
-    job.copies = allocate(<size_t> (job.slab_units * job.copy_size + job.nr) * sizeof(floating))
-    job.turned = allocate(<size_t> (job.slab_units * job.turned_size) * sizeof(floating))
-    job.sums = allocate(<size_t> (job.slices * job.sums_size) * sizeof(floating))
-    job.column = <Py_ssize_t*> allocate(<size_t> p.w.out * sizeof(Py_ssize_t))
-    ok = job.copies != NULL and job.turned != NULL and job.sums != NULL and job.column != NULL
-    if ok:
-        for j in range(p.w.out):
-            job.column[j] = j * p.w.step * (p.w.grain * p.src_pixel if job.in_place else p.place_step)
     job.first_unit = 0
-    while ok and job.first_unit < p.units:
+    while job.first_unit < p.units:
         n = min(job.slab_units, p.units - job.first_unit)
         work = <double> n * job.unit_pixels * job.groups
         parallel_work(_prepare_f32 if floating is float else _prepare_f64, job, n * (job.fills + job.groups),
@@ -269,9 +309,35 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
         parallel_work(_multiply_f32 if floating is float else _multiply_f64, job, min(job.slices, n) * panels,
                       work * job.filters * job.depth)
         job.first_unit += job.slab_units
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t j
+    cdef bint ok
+    _plan(tag, job)
+    job.copies = job.turned = NULL
+    job.scratch = NULL
+    if job.by_slices:
+        job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    else:
+        job.copies = allocate(<size_t> (job.slab_units * job.copy_size + job.nr) * sizeof(floating))
+        job.turned = allocate(<size_t> (job.slab_units * job.turned_size) * sizeof(floating))
+    job.sums = allocate(<size_t> (job.slices * job.sums_size) * sizeof(floating))
+    job.column = <Py_ssize_t*> allocate(<size_t> p.w.out * sizeof(Py_ssize_t))
+    ok = job.sums != NULL and job.column != NULL
+    ok = ok and (job.scratch != NULL if job.by_slices else job.copies != NULL and job.turned != NULL)
     if ok:
+        for j in range(p.w.out):
+            job.column[j] = j * p.w.step * (p.w.grain * p.src_pixel if job.in_place else p.place_step)
+        if job.by_slices:
+            parallel_work(_slice_f32 if floating is float else _slice_f64, job, job.slices,
+                          <double> p.units * job.unit_pixels * job.groups * job.filters * job.depth)
+        else:
+            _run_slabs(tag, job)
         parallel_work(_write_f32 if floating is float else _write_f64, job, job.groups * job.write_tasks,
                       <double> job.slices * job.sums_size)
+    release(job.scratch)
     release(job.copies)
     release(job.turned)
     release(job.sums)
