@@ -10,6 +10,15 @@ cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return a // b if a >= 0 else -((b - 1 - a) // b)
 
 
+# By a stride, which is 1 mostly: asking costs less than a division, and there is one for each tap.
+cdef inline Py_ssize_t quotient(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if b == 1 else a // b
+
+
+cdef inline Py_ssize_t remainder(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return 0 if b == 1 else a % b
+
+
 # The least multiple of b that is at least a >= 0.
 cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return (a + b - 1) // b * b

@@ -11,7 +11,7 @@
 from cython cimport floating
 
 from pycnn.kernels._geometry cimport Geometry
-from pycnn.kernels._integers cimport floor_div
+from pycnn.kernels._integers cimport floor_div, quotient, remainder
 from pycnn.kernels._tiles cimport pack_plane
 
 cdef enum:
@@ -45,8 +45,8 @@ cdef inline void prepare_planes(Planes* p) noexcept nogil:
     p.phases = 0
     p.halo = 0
     for t in range(p.taps):
-        h = low_h + (p.reach_h[t] - low_h) % p.step_h
-        w = low_w + (p.reach_w[t] - low_w) % p.step_w
+        h = low_h + remainder(p.reach_h[t] - low_h, p.step_h)
+        w = low_w + remainder(p.reach_w[t] - low_w, p.step_w)
         i = 0
         while i < p.phases and (p.phase_h[i] != h or p.phase_w[i] != w):
             i += 1
@@ -54,8 +54,8 @@ cdef inline void prepare_planes(Planes* p) noexcept nogil:
             p.phase_h[i] = h
             p.phase_w[i] = w
             p.phases += 1
-        p.halo = max(p.halo, (p.reach_h[t] - h) // p.step_h)
-        most_w = max(most_w, (p.reach_w[t] - w) // p.step_w)
+        p.halo = max(p.halo, quotient(p.reach_h[t] - h, p.step_h))
+        most_w = max(most_w, quotient(p.reach_w[t] - w, p.step_w))
     p.pitch = p.out_w + most_w
 
 
@@ -77,10 +77,11 @@ cdef inline void cut_planes(Planes* p, Py_ssize_t stripe) noexcept nogil:
     p.channel_size = p.phases * size + 16  # a vector to spare
     for t in range(p.taps):
         i = 0
-        while ((p.reach_h[t] - p.phase_h[i]) % p.step_h != 0 or (p.reach_w[t] - p.phase_w[i]) % p.step_w != 0):
+        while (remainder(p.reach_h[t] - p.phase_h[i], p.step_h) != 0
+                or remainder(p.reach_w[t] - p.phase_w[i], p.step_w) != 0):
             i += 1
-        p.offset[t] = (i * size + (p.reach_h[t] - p.phase_h[i]) // p.step_h * p.pitch
-                       + (p.reach_w[t] - p.phase_w[i]) // p.step_w)
+        p.offset[t] = (i * size + quotient(p.reach_h[t] - p.phase_h[i], p.step_h) * p.pitch
+                       + quotient(p.reach_w[t] - p.phase_w[i], p.step_w))
 
 
 # The planes of `channels` channels for output rows row .. row + rows - 1; src: the first channel of the image. Writes
@@ -101,7 +102,7 @@ cdef inline void fill_planes(const Planes* p, const floating* src, Py_ssize_t ch
 
 # The planes of the forward pass, without steps of the output. False where they do not apply.
 cdef inline bint forward_planes(Planes* p, const Geometry* q) noexcept nogil:
-    cdef Py_ssize_t t
+    cdef Py_ssize_t i, j, t = 0
     p.taps = q.kernel[1] * q.kernel[2]
     if p.taps == 0 or p.taps > MOST_TAPS:
         return False
@@ -115,17 +116,19 @@ cdef inline bint forward_planes(Planes* p, const Geometry* q) noexcept nogil:
     p.out_w = q.y_shape[4]
     p.step_h = q.stride[1]
     p.step_w = q.stride[2]
-    for t in range(p.taps):
-        p.reach_h[t] = t // q.kernel[2] * q.dilation[1] - q.pad[1]
-        p.reach_w[t] = t % q.kernel[2] * q.dilation[2] - q.pad[2]
-        p.weight[t] = t
+    for i in range(q.kernel[1]):
+        for j in range(q.kernel[2]):
+            p.reach_h[t] = i * q.dilation[1] - q.pad[1]
+            p.reach_w[t] = j * q.dilation[2] - q.pad[2]
+            p.weight[t] = t
+            t += 1
     prepare_planes(p)
     return True
 
 
 # The planes of the cells (phase_h + i * stride, phase_w + j * stride) of dx. With no tap they are 0: p.taps.
 cdef inline bint backward_planes(Planes* p, const Geometry* q, Py_ssize_t phase_h, Py_ssize_t phase_w) noexcept nogil:
-    cdef Py_ssize_t t, h, w
+    cdef Py_ssize_t i, j, h, w, t = -1
     if q.kernel[1] * q.kernel[2] > MOST_TAPS:
         return False
     p.images = q.y_shape[0]
@@ -138,15 +141,16 @@ cdef inline bint backward_planes(Planes* p, const Geometry* q, Py_ssize_t phase_
     p.out_w = (q.x_shape[4] - phase_w + q.stride[2] - 1) // q.stride[2]
     p.step_h = p.step_w = 1
     p.taps = 0
-    for t in range(q.kernel[1] * q.kernel[2]):
-        h = phase_h + q.pad[1] - t // q.kernel[2] * q.dilation[1]
-        w = phase_w + q.pad[2] - t % q.kernel[2] * q.dilation[2]
-        if h % q.stride[1] != 0 or w % q.stride[2] != 0:
-            continue
-        p.reach_h[p.taps] = h // q.stride[1]  # exact
-        p.reach_w[p.taps] = w // q.stride[2]
-        p.weight[p.taps] = t
-        p.taps += 1
+    for i in range(q.kernel[1]):
+        for j in range(q.kernel[2]):
+            t += 1
+            h = phase_h + q.pad[1] - i * q.dilation[1]
+            w = phase_w + q.pad[2] - j * q.dilation[2]
+            if remainder(h, q.stride[1]) == 0 and remainder(w, q.stride[2]) == 0:
+                p.reach_h[p.taps] = quotient(h, q.stride[1])  # exact
+                p.reach_w[p.taps] = quotient(w, q.stride[2])
+                p.weight[p.taps] = t
+                p.taps += 1
     if p.taps:
         prepare_planes(p)
     return True

@@ -12,7 +12,7 @@ from cython cimport floating
 from libc.string cimport memcpy, memset
 
 from pycnn.kernels._geometry cimport Geometry
-from pycnn.kernels._integers cimport ceil_div
+from pycnn.kernels._integers cimport ceil_div, quotient, remainder
 from pycnn.kernels._tiles cimport pack_plane
 
 cdef enum:
@@ -52,13 +52,13 @@ cdef inline void _set_axis(Axis* a, Py_ssize_t* reach, Py_ssize_t taps, Py_ssize
         high = max(high, reach[t])
     a.grain = stride if high == a.low else 1
     a.step = stride // a.grain
-    a.span = (high - a.low) // a.grain
+    a.span = quotient(high - a.low, a.grain)
     for t in range(taps):
-        reach[t] = (reach[t] - a.low) // a.grain
+        reach[t] = quotient(reach[t] - a.low, a.grain)
 
 
 cdef inline bint forward_points(Points* p, const Geometry* q) noexcept nogil:
-    cdef Py_ssize_t t
+    cdef Py_ssize_t i, j, t = 0
     p.taps = q.kernel[1] * q.kernel[2]
     if p.taps > MOST_TAPS:
         return False
@@ -72,10 +72,12 @@ cdef inline bint forward_points(Points* p, const Geometry* q) noexcept nogil:
     p.h.out = q.y_shape[3]
     p.w.out = q.y_shape[4]
     p.phases = p.h.phases = p.w.phases = 1
-    for t in range(p.taps):
-        p.tap_h[t] = t // q.kernel[2] * q.dilation[1] - q.pad[1]
-        p.tap_w[t] = t % q.kernel[2] * q.dilation[2] - q.pad[2]
-        p.weight[t] = t
+    for i in range(q.kernel[1]):
+        for j in range(q.kernel[2]):
+            p.tap_h[t] = i * q.dilation[1] - q.pad[1]
+            p.tap_w[t] = j * q.dilation[2] - q.pad[2]
+            p.weight[t] = t
+            t += 1
     p.first[0] = 0
     p.first[1] = p.taps
     _set_axis(&p.h, p.tap_h, p.taps, q.stride[1])
@@ -94,7 +96,7 @@ cdef inline void flatten_points(Points* p, Py_ssize_t line, Py_ssize_t pixel, Py
 
 
 cdef inline bint backward_points(Points* p, const Geometry* q) noexcept nogil:
-    cdef Py_ssize_t t, h, w, phase, n = 0
+    cdef Py_ssize_t i, j, h, w, phase, n = 0
     p.h.phases = min(q.stride[1], q.x_shape[3])
     p.w.phases = min(q.stride[2], q.x_shape[4])
     if q.kernel[1] * q.kernel[2] > MOST_TAPS or p.h.phases > MOST_TAPS or p.w.phases > MOST_TAPS // p.h.phases:
@@ -111,14 +113,15 @@ cdef inline bint backward_points(Points* p, const Geometry* q) noexcept nogil:
     p.w.out = q.x_shape[4]
     for phase in range(p.phases):
         p.first[phase] = n
-        for t in range(q.kernel[1] * q.kernel[2]):
-            h = phase // p.w.phases + q.pad[1] - t // q.kernel[2] * q.dilation[1]
-            w = phase % p.w.phases + q.pad[2] - t % q.kernel[2] * q.dilation[2]
-            if h % q.stride[1] == 0 and w % q.stride[2] == 0:
-                p.tap_h[n] = h // q.stride[1]  # exact
-                p.tap_w[n] = w // q.stride[2]
-                p.weight[n] = t
-                n += 1
+        for i in range(q.kernel[1]):
+            for j in range(q.kernel[2]):
+                h = quotient(phase, p.w.phases) + q.pad[1] - i * q.dilation[1]
+                w = remainder(phase, p.w.phases) + q.pad[2] - j * q.dilation[2]
+                if remainder(h, q.stride[1]) == 0 and remainder(w, q.stride[2]) == 0:
+                    p.tap_h[n] = quotient(h, q.stride[1])  # exact
+                    p.tap_w[n] = quotient(w, q.stride[2])
+                    p.weight[n] = i * q.kernel[2] + j
+                    n += 1
     p.first[p.phases] = p.taps = n
     _set_axis(&p.h, p.tap_h, n, 1)
     _set_axis(&p.w, p.tap_w, n, 1)
