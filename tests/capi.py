@@ -65,6 +65,7 @@ class Table(ctypes.Structure):
         *_pair("gemm", _call(Gemm, 4)),
         ("parallel_for", ctypes.CFUNCTYPE(None, PIECE, ctypes.c_void_p, Size)),
         ("num_threads", ctypes.CFUNCTYPE(Size)),
+        ("limit_threads", ctypes.CFUNCTYPE(Size, Size)),
     ]
 
 

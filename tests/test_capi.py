@@ -353,3 +353,12 @@ def test_parallel_for_runs_every_piece_once(threads: int) -> None:
     assert slots == threads
     assert sorted(chunk for chunk, _ in seen) == list(range(100))
     assert all(0 <= slot < slots for _, slot in seen)
+
+
+def test_a_thread_limits_its_own_calls() -> None:
+    table = capi.table()
+    with pycnn.threads(4):  # a limit of this thread too
+        before = table.limit_threads(1)
+        assert (before, table.num_threads(), _runtime.num_threads()) == (4, 1, 1)
+        assert table.limit_threads(before) == 1
+        assert table.num_threads() == _runtime.num_threads()

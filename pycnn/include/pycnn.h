@@ -143,6 +143,9 @@ typedef struct pycnn_api {
     /* On pycnn's threads and the caller; serially where another thread uses them. */
     void (*parallel_for)(pycnn_piece_fn fn, void *context, ptrdiff_t n_chunks);
     ptrdiff_t (*num_threads)(void);
+    /* Threads that calls of this thread may use from now on (0: as many as there are); returns the limit before. For
+     * programs with threads of their own, and for workspaces, whose size goes with the number of threads. */
+    ptrdiff_t (*limit_threads)(ptrdiff_t n);
 } pycnn_api;
 
 /* The number of windows along an axis. */

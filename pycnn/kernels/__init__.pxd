@@ -11,7 +11,7 @@ from pycnn.kernels._pycnn_h cimport (
     PYCNN_ERROR_VALUE_BYTES, PYCNN_ERROR_WINDOW, PYCNN_ERROR_WORKSPACE, PYCNN_OK, PoolGeometry, pycnn_channels_last,
     pycnn_contiguous, pycnn_conv2d, pycnn_matrices, pycnn_output_size, pycnn_piece_fn, pycnn_pool2d,
 )
-from pycnn.kernels.capi cimport num_threads, parallel_for, pycnn_strerror
+from pycnn.kernels.capi cimport limit_threads, num_threads, parallel_for, pycnn_strerror
 from pycnn.kernels.conv cimport (
     conv_backward_input_f32, conv_backward_input_f64, conv_backward_input_workspace, conv_forward_f32,
     conv_forward_f64, conv_forward_workspace,

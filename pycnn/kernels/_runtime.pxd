@@ -303,6 +303,9 @@ cdef const tile_tables* tiles() noexcept nogil
 cdef void parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks) noexcept nogil
 cdef Py_ssize_t num_slots() noexcept nogil
 
+# Limits the calls of this thread (0: no limit of its own); returns the limit before.
+cdef Py_ssize_t limit_threads(int n) noexcept nogil
+
 # The same, on the calling thread alone where all chunks together are `work` multiply-adds and waking others costs more.
 cdef void parallel_work(chunk_fn fn, void* context, Py_ssize_t n_chunks, double work) noexcept nogil
 

@@ -73,6 +73,10 @@ cdef Py_ssize_t num_slots() noexcept nogil:
     return pycnn_num_threads()
 
 
+cdef Py_ssize_t limit_threads(int n) noexcept nogil:
+    return pycnn_set_local_threads(n)
+
+
 cdef void* allocate(size_t n) noexcept nogil:
     return pycnn_workspace_malloc(n)
 

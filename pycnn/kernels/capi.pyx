@@ -56,6 +56,7 @@ cdef extern from "pycnn.h" nogil:
                         size_t) noexcept
         void (*parallel_for)(pycnn_piece_fn, void*, Py_ssize_t) noexcept
         Py_ssize_t (*num_threads)() noexcept
+        Py_ssize_t (*limit_threads)(Py_ssize_t) noexcept
 
 
 cdef const char* pycnn_strerror(int status) noexcept nogil:
@@ -68,6 +69,10 @@ cdef void parallel_for(pycnn_piece_fn fn, void* context, Py_ssize_t n_chunks) no
 
 cdef Py_ssize_t num_threads() noexcept nogil:
     return _runtime.num_slots()
+
+
+cdef Py_ssize_t limit_threads(Py_ssize_t n) noexcept nogil:
+    return _runtime.limit_threads(min(n, <Py_ssize_t> 1 << 30))
 
 
 cdef Table _table
@@ -100,6 +105,7 @@ cdef void _fill() noexcept:
     _table.gemm_f64 = gemm_f64
     _table.parallel_for = parallel_for
     _table.num_threads = num_threads
+    _table.limit_threads = limit_threads
 
 
 _fill()
