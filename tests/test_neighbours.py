@@ -11,11 +11,16 @@ import pytest
 import pycnn
 
 LIBRARIES = ["torch", "sklearn", "onnxruntime"]
+# An ONNX model of one node, Relu from x to y, any size along the four axes: so onnxruntime's pool is started too.
+MODEL = bytes.fromhex(
+    "08083a3b0a0c0a0178120179220452656c751201675a130a0178120e0a0c080112080a000a000a00"
+    "0a0062130a0179120e0a0c080112080a000a000a000a0042040a00100d"
+)
 USE = {
     "pycnn": "from pycnn import functional as F; y = F.conv2d(x, w, padding=1)",
     "torch": "import torch; z = torch.nn.functional.conv2d(torch.from_numpy(x), torch.from_numpy(w), padding=1)",
     "sklearn": "from sklearn.cluster import KMeans; KMeans(4, n_init=1, random_state=0).fit(x.reshape(-1, 8))",
-    "onnxruntime": "import onnxruntime; onnxruntime.get_available_providers()",
+    "onnxruntime": f"import onnxruntime; onnxruntime.InferenceSession({MODEL!r}).run(None, {{'x': x}})",
 }
 START = "import numpy as np; x = np.ones((4, 8, 32, 32), np.float32); w = np.ones((8, 8, 3, 3), np.float32)\n"
 
@@ -53,19 +58,50 @@ def test_a_forked_child_of_both(first, second, tmp_path):
 
 JOBLIB = """
 import joblib, pycnn
+from pycnn import functional as F
+import numpy as np
+
+def work():
+    F.conv2d(np.ones((8, 8, 64, 64), np.float32), np.ones((8, 8, 3, 3), np.float32))
+    return pycnn.get_num_threads()
+
 if __name__ == "__main__":
-    got = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(pycnn.get_num_threads)() for _ in range(4))
-    print(*got, max(1, joblib.cpu_count() // 2))
+    with joblib.parallel_config("loky", OPTIONS):
+        got = joblib.Parallel(n_jobs=2)(joblib.delayed(work)() for _ in range(4))
+    print(*got, WANT)
 """
 
 
-def test_processes_of_joblib_share_the_cpus(tmp_path):
+@pytest.mark.parametrize(
+    ("options", "want"),
+    [("", "max(1, joblib.cpu_count() // 2)"), ("inner_max_num_threads=1", "1")],
+    ids=["shared out", "as the user says"],
+)
+def test_processes_of_joblib_share_the_cpus(options, want, tmp_path):
     """joblib tells its workers through OMP_NUM_THREADS how many threads each may have."""
     pytest.importorskip("joblib", reason="joblib is not installed")
-    done = run(JOBLIB, tmp_path)
+    done = run(JOBLIB.replace("OPTIONS", options).replace("WANT", want), tmp_path)
     assert done.returncode == 0, done.stderr
     *got, want = done.stdout.split()
     assert set(got) == {want}
+
+
+def test_a_limit_inside_of_a_thread_of_joblib(tmp_path):
+    """joblib leaves the threads of its threading backend alone; threadpoolctl limits each of them for itself."""
+    pytest.importorskip("joblib", reason="joblib is not installed")
+    pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    code = START + (
+        "import joblib, pycnn, threadpoolctl; from pycnn import functional as F\n"
+        "pycnn.register_threadpoolctl(); pycnn.set_num_threads(4)\n"
+        "def limited(n):\n"
+        "    with threadpoolctl.threadpool_limits(n, 'pycnn'):\n"
+        "        y = F.conv2d(x, w)\n"
+        "        return pycnn.get_num_threads()\n"
+        "jobs = (joblib.delayed(limited)(1 + n % 3) for n in range(12))\n"
+        "print(joblib.Parallel(n_jobs=3, backend='threading')(jobs) == [1, 2, 3] * 4, pycnn.get_num_threads())"
+    )
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "True 4\n"), done.stderr
 
 
 def test_threads_of_joblib_do_not_multiply(tmp_path):
