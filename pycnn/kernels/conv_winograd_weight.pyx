@@ -5,9 +5,13 @@
 #
 # Steps:  V[panel][xi][tile][channel of panel] from x,  P[xi][tile][filter] from dy,  sums[panel][part][xi][filter of
 # part][channel of panel] += P[xi]' * V[xi], a matrix product over the tiles whose register tile is a part of the
-# filters by a panel of channels,  dw from the sums. Tiles are taken in blocks whose V and P fit L3: the threads make
-# these together, then each takes points xi of the product. (A slice of the tiles for each thread, with sums of its own
-# in L2, was slower at every size.)
+# filters by a panel of channels,  dw from the sums. There are two ways to share the work:
+#
+#   by slices  the sums are small beside V and P: the tiles are dealt out to slices with sums of their own, added in
+#              order at the end. A slice takes its tiles in blocks whose V and P stay in the caches of its core: no
+#              thread reads what another has written, which is slow where two cores have no cache in common.
+#   by points  tiles are taken in blocks whose V and P fit L3: the threads make these together, then each takes points
+#              xi of the product.
 #
 # The cut depends on the shape alone, and each sum runs in one order, so any number of threads gives the same bits.
 
@@ -22,7 +26,10 @@ from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, win
 from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, load_lines, plane_of
 
 cdef enum:
-    BLOCK_BYTES = 4 << 20  # of V and P: a part of L3
+    BLOCK_BYTES = 4 << 20  # of V and P, by points: a part of L3
+    SLICE_BYTES = 1 << 20  # of V and P, by slices: about L2
+    MOST_SLICES = 16
+    LEAST_SLICES = 4       # fewer would not share evenly
     LEAST_TILES = 24       # of a block
 
 ctypedef struct Job:
@@ -42,7 +49,8 @@ ctypedef struct Job:
     Py_ssize_t first, last         # segments of the block in work
     Py_ssize_t p_row, p_step       # of P: from tile to tile, from point to point
     Py_ssize_t v_size, p_size      # values of a block
-    Py_ssize_t sums_size
+    Py_ssize_t slices              # 0: by points
+    Py_ssize_t sums_size           # of a slice
     void* sums
     void* v                        # and behind it p
     Py_ssize_t lines_size, space_size
@@ -106,18 +114,20 @@ cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t xi, Py_ssize_t count,
                     sums + (f0 * job.grid.points + xi * (f1 - f0)) * width, accumulate)
 
 
-cdef void _transform(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef floating* space = lines + job.lines_size
-    cdef floating* v = <floating*> job.v
-    cdef Py_ssize_t count = job.vectors + ceil_div(job.filters, job.vl)
-    cdef Py_ssize_t i = chunk % count
-    cdef Segment seg = find_segment(&job.grid, job.first + chunk // count)
-    cdef Py_ssize_t tile = seg.index - first_tile(&job.grid, job.first)
-    if i < job.vectors:
-        _make_v(job, &seg, i, tile, v, lines, space)
+# V or P of one segment and one vector of channels or filters.
+cdef void _make(Job* job, Py_ssize_t number, Py_ssize_t vector, Py_ssize_t base, floating* v,
+                floating* lines) noexcept nogil:
+    cdef Segment seg = find_segment(&job.grid, number)
+    if vector < job.vectors:
+        _make_v(job, &seg, vector, seg.index - base, v, lines, lines + job.lines_size)
     else:
-        _make_p(job, &seg, i - job.vectors, tile, v + job.v_size, lines, space)
+        _make_p(job, &seg, vector - job.vectors, seg.index - base, v + job.v_size, lines, lines + job.lines_size)
+
+
+cdef void _transform(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Py_ssize_t count = job.vectors + ceil_div(job.filters, job.vl)
+    _make(job, job.first + chunk // count, chunk % count, first_tile(&job.grid, job.first), <floating*> job.v,
+          <floating*> (job.scratch + <size_t> slot * job.slot_bytes))
 
 
 cdef void _product(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -127,6 +137,28 @@ cdef void _product(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) n
               job.first > 0)
 
 
+# All of a slice's tiles.
+cdef void _slice(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* v = lines + job.lines_size + job.space_size
+    cdef floating* sums = <floating*> job.sums + piece * job.sums_size
+    cdef Py_ssize_t begin = part_begin(piece, job.slices, job.grid.segments)
+    cdef Py_ssize_t end = part_begin(piece + 1, job.slices, job.grid.segments)
+    cdef Py_ssize_t blocks = ceil_div(end - begin, job.block_segments)
+    cdef Py_ssize_t count = job.vectors + ceil_div(job.filters, job.vl)
+    cdef Py_ssize_t block, s0, s1, base, number, i
+    for block in range(blocks):
+        s0 = begin + part_begin(block, blocks, end - begin)
+        s1 = begin + part_begin(block + 1, blocks, end - begin)
+        base = first_tile(&job.grid, s0)
+        for number in range(s0, s1):
+            for i in range(count):
+                _make(job, number, i, base, v, lines)
+        for i in range(job.grid.points * job.panels):
+            _multiply(job, i % job.panels, i // job.panels, first_tile(&job.grid, s1) - base, v, v + job.v_size, sums,
+                      block > 0)
+
+
 # ---- dw from the sums
 
 cdef void _write(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noexcept nogil:
@@ -134,13 +166,16 @@ cdef void _write(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noex
     cdef Py_ssize_t points = job.grid.points
     cdef Py_ssize_t f0 = part * job.filters // job.parts
     cdef Py_ssize_t rows = (part + 1) * job.filters // job.parts - f0
-    cdef Py_ssize_t panel, first, vectors, width, i, row, used
-    cdef const floating* sums
+    cdef Py_ssize_t panel, first, vectors, width, i, row, used, piece
+    cdef floating* sums
     for panel in range(job.panels):
         first = part_begin(panel, job.panels, job.vectors)
         vectors = part_begin(panel + 1, job.panels, job.vectors) - first
         width = vectors * job.vl
-        sums = <const floating*> job.sums + job.filters * points * first * job.vl + f0 * points * width
+        sums = <floating*> job.sums + job.filters * points * first * job.vl + f0 * points * width
+        for piece in range(1, job.slices):
+            for i in range(points * rows * width):
+                sums[i] += sums[piece * job.sums_size + i]
         for row in range(rows):
             for i in range(vectors):
                 used = min(job.vl, job.channels - (first + i) * job.vl)
@@ -166,6 +201,14 @@ cdef void _product_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcep
     _product(<double*> NULL, <Job*> context, chunk, slot)
 
 
+cdef void _slice_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _slice(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _slice_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _slice(<double*> NULL, <Job*> context, chunk, slot)
+
+
 cdef void _write_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     _write(<float*> NULL, <Job*> context, chunk, slot)
 
@@ -178,7 +221,7 @@ cdef void _write_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Grid* g = &job.grid
-    cdef Py_ssize_t tile_bytes, fits, padded
+    cdef Py_ssize_t tile_bytes, fits, padded, data, segments
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.channels, job.vl)
@@ -191,7 +234,16 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     tile_bytes = g.points * (job.width + job.p_row) * <Py_ssize_t> sizeof(floating)
     # Every block reads and writes the sums once: the larger they are, the larger the blocks.
     fits = max(<Py_ssize_t> BLOCK_BYTES, job.sums_size * <Py_ssize_t> sizeof(floating) * 2 // 5) // tile_bytes
-    job.block_segments = max(1, min(max(fits, <Py_ssize_t> LEAST_TILES) // g.most_tiles, g.segments))
+    segments = g.segments
+    # All slices' sums are at most half of V and P.
+    data = g.tiles * g.points * (job.width + job.p_row)
+    job.slices = min(min(data // (2 * job.sums_size), <Py_ssize_t> MOST_SLICES), segments)
+    if job.slices >= LEAST_SLICES:
+        fits = SLICE_BYTES // tile_bytes
+        segments = ceil_div(segments, job.slices)
+    else:
+        job.slices = 0
+    job.block_segments = max(1, min(max(fits, <Py_ssize_t> LEAST_TILES) // g.most_tiles, segments))
     job.block_tiles = job.block_segments * g.most_tiles
     job.v_size = _v_begin(job, job.panels)
     job.p_step = job.block_tiles * job.p_row + job.vl
@@ -199,21 +251,16 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.lines_size = max((g.m + 2) * (g.m * g.most_tiles + 2), <Py_ssize_t> 9) * job.vl
     job.space_size = (g.m + 2) * (g.m * g.most_tiles + 2) * job.vl
     job.slot_bytes = <size_t> (job.lines_size + job.space_size) * sizeof(floating)
+    if job.slices:
+        job.slot_bytes += <size_t> (job.v_size + job.p_size) * sizeof(floating)
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
 
 
-cdef bint _run(floating* tag, Job* job) noexcept nogil:
-    cdef Py_ssize_t per_segment
+cdef void _run_blocks(floating* tag, Job* job) noexcept nogil:
+    cdef Py_ssize_t per_segment = job.vectors + ceil_div(job.filters, job.vl)
     cdef double work
-    cdef bint ok
-    _plan(tag, job)
-    per_segment = job.vectors + ceil_div(job.filters, job.vl)
-    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
-    job.sums = allocate(<size_t> job.sums_size * sizeof(floating))
-    job.v = allocate(<size_t> (job.v_size + job.p_size) * sizeof(floating))
-    ok = job.scratch != NULL and job.sums != NULL and job.v != NULL
     job.first = 0
-    while ok and job.first < job.grid.segments:
+    while job.first < job.grid.segments:
         job.last = min(job.first + job.block_segments, job.grid.segments)
         work = <double> (job.last - job.first) * job.grid.most_tiles * job.grid.points
         parallel_work(_transform_f32 if floating is float else _transform_f64, job,
@@ -221,8 +268,23 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
         parallel_work(_product_f32 if floating is float else _product_f64, job, job.grid.points * job.panels,
                       work * job.filters * job.channels)
         job.first = job.last
+
+
+cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef bint ok
+    _plan(tag, job)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    job.sums = allocate(<size_t> (max(job.slices, 1) * job.sums_size) * sizeof(floating))
+    job.v = NULL if job.slices else allocate(<size_t> (job.v_size + job.p_size) * sizeof(floating))
+    ok = job.scratch != NULL and job.sums != NULL and (job.slices > 0 or job.v != NULL)
+    if ok and job.slices:
+        parallel_work(_slice_f32 if floating is float else _slice_f64, job, job.slices,
+                      <double> job.grid.tiles * job.grid.points * job.filters * job.channels)
+    elif ok:
+        _run_blocks(tag, job)
     if ok:
-        parallel_work(_write_f32 if floating is float else _write_f64, job, job.parts, <double> job.sums_size * 2)
+        parallel_work(_write_f32 if floating is float else _write_f64, job, job.parts,
+                      <double> max(job.slices, 1) * job.sums_size * 2)
     release(job.v)
     release(job.sums)
     release(job.scratch)
