@@ -44,11 +44,15 @@ ALWAYS_INLINE REAL NAME(bin_sum)(const REAL *src, ptrdiff_t row_step, ptrdiff_t 
 }
 
 #if defined(PYCNN_F32) && (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2))
-/* The same sum of at most eight columns, in half a vector of AVX-512: where many a network ends. */
+/* The same sum of at most eight columns, in half a vector of AVX-512: where many a network ends. `inside`: whole vectors
+ * may be loaded, else the lanes alone. */
 #define NARROW_BIN 8
-ALWAYS_INLINE float NAME(narrow_sum)(const float *src, ptrdiff_t row_step, ptrdiff_t rows, __m256i lanes) {
-    __m256 eight = _mm256_maskload_ps(src, lanes);
-    for (ptrdiff_t r = 1; r < rows; r++) eight = _mm256_add_ps(eight, _mm256_maskload_ps(src + r * row_step, lanes));
+ALWAYS_INLINE float NAME(narrow_sum)(const int inside, const float *src, ptrdiff_t row_step, ptrdiff_t rows,
+                                     __m256i lanes) {
+    __m256 eight = _mm256_setzero_ps();
+    for (ptrdiff_t r = 0; r < rows; r++, src += row_step)
+        eight = _mm256_add_ps(eight, inside ? _mm256_loadu_ps(src) : _mm256_maskload_ps(src, lanes));
+    if (inside) eight = _mm256_and_ps(eight, _mm256_castsi256_ps(lanes));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
@@ -59,8 +63,16 @@ static void NAME(narrow_planes)(float *dst, ptrdiff_t dst_step, const float *src
                                 float divisor) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const __m256i lanes = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)columns), lane);
-    for (ptrdiff_t p = 0; p < planes; p++)
-        dst[p * dst_step] = (NAME(narrow_sum)(src + p * src_step, row_step, rows, lanes) + 0) / divisor;
+    const int dense = row_step == columns && src_step == rows * columns && src_step >= 8;
+    const ptrdiff_t followed = dense ? planes - 1 : 0; /* a vector may reach into the next plane */
+    ptrdiff_t p = 0;
+    if (rows == 7)
+        for (; p < followed; p++)
+            dst[p * dst_step] = NAME(narrow_sum)(1, src + p * src_step, row_step, 7, lanes) / divisor;
+    for (; p < followed; p++)
+        dst[p * dst_step] = NAME(narrow_sum)(1, src + p * src_step, row_step, rows, lanes) / divisor;
+    for (; p < planes; p++)
+        dst[p * dst_step] = NAME(narrow_sum)(0, src + p * src_step, row_step, rows, lanes) / divisor;
 }
 #endif
 

@@ -16,7 +16,7 @@
 #endif
 
 /* Values of scratch memory: a quarter is the longest row of a band. */
-#define BAND_ROOM (16384 / (ptrdiff_t)sizeof(REAL))
+#define BAND_ROOM (8192 / (ptrdiff_t)sizeof(REAL))
 
 /* Some windows of a plane: rows o .. o + rows - 1, in each the windows p .. p + n - 1. */
 typedef struct {
@@ -39,13 +39,12 @@ ALWAYS_INLINE vec NAME(window_cells)(const int inside, const REAL *row, ptrdiff_
     return pload_range(row + iw, lo, hi, fill);
 }
 
-/* tap[t]: cells iw + lane * stride + t of a row. `inside`: they are on the plane, but for the last with stride 1.
+/* tap[t]: cells iw + lane * stride + t of a row. `inside`: what is loaded as vectors is on the plane.
  * With 3 x 3 the other taps are the same cells, shifted by one, but for one at the end: no loads across cache lines. */
 WINDOW_INLINE void NAME(window_taps)(const int kernel, const int stride, const int inside, vec *tap, const REAL *row,
                                      ptrdiff_t iw, ptrdiff_t width, vec fill) {
 #define CELLS(c) NAME(window_cells)(inside, row, (c), width, fill)
-#define FIRST(c) (inside || ((c) >= 0 && (c) < width) ? vset(row[c]) : fill)
-#define LAST(c) ((c) < width ? vset(row[c]) : fill)
+#define CELL(c) ((c) >= 0 && (c) < width ? vset(row[c]) : fill)
     if (kernel == 2) {
         const vec p = CELLS(iw), q = CELLS(iw + VL);
         tap[0] = peven(p, q);
@@ -55,19 +54,19 @@ WINDOW_INLINE void NAME(window_taps)(const int kernel, const int stride, const i
         const vec p = CELLS(iw + 1), q = CELLS(iw + 1 + VL);
         tap[1] = peven(p, q);
         tap[2] = podd(p, q);
-        tap[0] = pafter(FIRST(iw), tap[2]);
+        tap[0] = pafter(CELL(iw), tap[2]);
     } else {
         tap[1] = CELLS(iw + 1);
-        tap[0] = pafter(FIRST(iw), tap[1]);
-        tap[2] = pbefore(tap[1], LAST(iw + VL + 1));
+        tap[0] = pafter(CELL(iw), tap[1]);
+        tap[2] = pbefore(tap[1], CELL(iw + VL + 1));
     }
 #undef CELLS
-#undef FIRST
-#undef LAST
+#undef CELL
 }
 
 ALWAYS_INLINE int NAME(taps_inside)(const int kernel, const int stride, ptrdiff_t iw, ptrdiff_t width) {
-    return iw >= 0 && iw + (kernel == 3) + VL * stride <= width;
+    iw += kernel == 3;
+    return iw >= 0 && iw + VL * stride <= width;
 }
 
 /* A vector of n <= VL values and codes. */
@@ -288,20 +287,19 @@ WINDOW_INLINE void NAME(sum_across)(const int kernel, const int stride, REAL *su
 /* The sums of the rows t0 .. t1 - 1, `step` apart, of n values; with `by` their shares, else into scratch memory. */
 WINDOW_INLINE void NAME(sum_down)(REAL *sums, const REAL *rows, ptrdiff_t step, ptrdiff_t t0, ptrdiff_t t1,
                                   ptrdiff_t n, const NAME(share) * by) {
-    const ptrdiff_t last = n > VL ? n - VL : 0;
-    for (ptrdiff_t j = 0;; j += VL) {
-        j = AT_MOST(j, last);
+    const NAME(share) share = by ? *by : (NAME(share)){0, 1, 0};
+    if (n < VL) {
         vec sum = vzero();
-        for (ptrdiff_t t = t0; t < t1; t++) {
-            const REAL *p = rows + t * step + j;
-            const vec v = n >= VL ? vload(p) : pload_part(p, n);
-            sum = t > t0 ? vadd(sum, v) : v;
-        }
-        if (by)
-            NAME(store_windows)(0, sums + j, 0, NAME(share_of)(sum, by, j), cset(0), n);
-        else
-            vstore(sums + j, sum);
-        if (j == last) return;
+        for (ptrdiff_t t = t0; t < t1; t++) sum = vadd(sum, pload_part(rows + t * step, n));
+        pstore_part(sums, by ? NAME(share_of)(sum, &share, 0) : sum, n);
+        return;
+    }
+    for (ptrdiff_t j = 0;; j += VL) {
+        j = AT_MOST(j, n - VL);
+        vec sum = t0 < t1 ? vload(rows + t0 * step + j) : vzero();
+        for (ptrdiff_t t = t0 + 1; t < t1; t++) sum = vadd(sum, vload(rows + t * step + j));
+        vstore(sums + j, by ? NAME(share_of)(sum, &share, j) : sum);
+        if (j == n - VL) return;
     }
 }
 

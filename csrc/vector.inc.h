@@ -159,6 +159,7 @@ static void NAME(keep)(void *y_, const void *x_, const uint8_t *kept, ptrdiff_t 
 #include "vector_softmax.inc.h"
 #include "vector_loss.inc.h"
 #include "vector_norm.inc.h"
+#include "vector_update.inc.h"
 
 static const TYPED(pycnn_vector) NAME(vector_table) = {
     VL,
@@ -187,6 +188,8 @@ static const TYPED(pycnn_vector) NAME(vector_table) = {
     NAME(combine_columns),
     NAME(response_norm),
     NAME(response_norm_backward),
+    NAME(sgd),
+    NAME(adam),
 };
 
 #include "vector_undef.inc.h"

@@ -99,7 +99,13 @@ static void NAME(combine)(void *dx_, const void *dy_, const void *x_, ptrdiff_t 
     REAL *dx = (REAL *)dx_;
     const REAL *dy = (const REAL *)dy_, *x = (const REAL *)x_, *k = (const REAL *)coefficients;
     const vec shift = vset(k[0]), a = vset(k[1]), b = vset(k[2]), c = vset(k[3]);
-    for (ptrdiff_t i = 0; i < n; i += VL) {
+    ptrdiff_t i = 0;
+    for (; x && i + 4 * VL <= n; i += 4 * VL)
+        for (int j = 0; j < 4; j++) {
+            const ptrdiff_t at = i + j * VL;
+            vstore(dx + at, vfma(vload(dy + at), a, vfma(vsub(vload(x + at), shift), b, c)));
+        }
+    for (; i < n; i += VL) {
         vec d = NAME(take)(dy + i, n - i, 0);
         if (x)
             d = vfma(d, a, vfma(vsub(NAME(take)(x + i, n - i, 0), shift), b, c));

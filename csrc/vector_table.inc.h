@@ -77,6 +77,14 @@ typedef struct {
     /* scratch: 3 * channels * vl values */
     void (*response_norm)(void *y, const void *x, void *scratch, const pycnn_response *r);
     void (*response_norm_backward)(void *dx, const void *dy, const void *x, void *scratch, const pycnn_response *r);
+
+    /* Steps of an optimiser, in place: p and the running arrays, from the gradient.
+     * sgd, k: rate, momentum, decay, nesterov: g += decay p; v = momentum v + g; p -= rate * (nesterov ? g + momentum v
+     * : v). velocity may be NULL: p -= rate g.
+     * adam, k: rate, 1 - b1, b2, 1 - b2, eps, root, decay, shrink: g += decay p; m += (1 - b1) (g - m);
+     * v = b2 v + (1 - b2) g**2; p = shrink p - rate m / (sqrt(v) / root + eps) */
+    void (*sgd)(void *p, void *velocity, const void *grad, ptrdiff_t n, const double *k);
+    void (*adam)(void *p, void *mean, void *square, const void *grad, ptrdiff_t n, const double *k);
 } pycnn_vector;
 
 #endif

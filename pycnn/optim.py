@@ -27,6 +27,7 @@ from pycnn._clipping import clip_grad_norm, clip_grad_value
 from pycnn._schedules import ConstantLR, CosineLR, OneCycleLR, Schedule, StepLR, rate
 from pycnn.functional import _args
 from pycnn.functional._args import Array
+from pycnn.kernels import update as _kernels
 from pycnn.nn import Parameter
 
 __all__ = [
@@ -49,7 +50,7 @@ __all__ = [
 
 
 class Optimizer:
-    """Base class: parameters, their state arrays, and scratch memory that ``step`` works in.
+    """Base class: parameters and their state arrays.
 
     Parameters
     ----------
@@ -98,8 +99,7 @@ class Optimizer:
         self.weight_decay = rate(name, "weight_decay", weight_decay)
         self.decay_1d = _args.flag(name, "decay_1d", decay_1d)
         self._steps = [0] * len(self._params)
-        self._state = {key: [np.zeros_like(param.data) for param in self._params] for key in arrays}
-        self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
+        self._state = {key: [np.zeros(param.shape, param.dtype) for param in self._params] for key in arrays}
 
     @property
     def lr(self) -> float:
@@ -139,7 +139,10 @@ class Optimizer:
             if param.grad is not None:
                 self._steps[index] += 1
                 decay = self.weight_decay if self.decay_1d or param.data.ndim > 1 else 0.0
-                self._update(index, param.data, param.grad, decay)
+                data = param.data if param.data.flags.carray else param.data.copy()
+                self._update(index, data, np.asarray(param.grad, order="C"), decay)
+                if data is not param.data:
+                    param.data[...] = data
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a run needs to go on bit for bit, flat: numbers, a string, and copies of arrays.
@@ -186,7 +189,7 @@ class Optimizer:
                         f"{name}: {key}.{i} must be {array.dtype} of shape {array.shape}, "
                         f"got {value.dtype} of shape {value.shape}"
                     )
-                arrays[key].append(np.array(value, array.dtype))
+                arrays[key].append(np.array(value, array.dtype, order="C"))
         steps = [_args.index(name, f"step.{i}", state[f"step.{i}"], 0) for i in range(len(self._params))]
         # A twin with the new options, so that they are checked where they always are.
         twin = type(self)(self._params, **{key: state[key] for key in self._options})
@@ -196,17 +199,6 @@ class Optimizer:
 
     def _update(self, index: int, data: Array, grad: Array, decay: float) -> None:
         raise NotImplementedError
-
-    def _two_scratch(self, like: Array) -> tuple[Array, Array]:
-        """Return two arrays of this shape and type, whose memory all parameters share."""
-        if like.dtype not in self._scratch:
-            size = max(param.size for param in self._params)
-            self._scratch[like.dtype] = (np.empty(size, like.dtype), np.empty(size, like.dtype))
-        first, second = self._scratch[like.dtype]
-        return first[: like.size].reshape(like.shape), second[: like.size].reshape(like.shape)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_scratch": {}}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)}' for name in self._options)})"
@@ -264,21 +256,8 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum > 0, got 0")
 
     def _update(self, index: int, data: Array, grad: Array, decay: float) -> None:
-        first, second = self._two_scratch(data)
-        if decay:
-            np.multiply(data, decay, out=first)
-            grad = np.add(first, grad, out=first)
-        if self.momentum:
-            velocity = self._state["momentum_buffer"][index]
-            np.multiply(velocity, self.momentum, out=velocity)
-            np.add(velocity, grad, out=velocity)
-            if self.nesterov:
-                np.multiply(velocity, self.momentum, out=second)
-                grad = np.add(second, grad, out=second)
-            else:
-                grad = velocity
-        np.multiply(grad, self.lr, out=first)
-        np.subtract(data, first, out=data)
+        velocity = self._state["momentum_buffer"][index] if self.momentum else None
+        _kernels.sgd(data, velocity, grad, (self.lr, self.momentum, decay, float(self.nesterov)))
 
 
 class Adam(Optimizer):
@@ -336,28 +315,12 @@ class Adam(Optimizer):
         self.eps = rate(name, "eps", eps)
 
     def _update(self, index: int, data: Array, grad: Array, decay: float) -> None:
-        first, second = self._two_scratch(data)
         mean, square = self._state["exp_avg"][index], self._state["exp_avg_sq"][index]
         beta1, beta2 = self.betas
-        count = self._steps[index]
-        if decay and self._decoupled:
-            np.multiply(data, 1 - self.lr * decay, out=data)
-        elif decay:
-            np.multiply(data, decay, out=first)
-            grad = np.add(first, grad, out=first)
-        np.subtract(grad, mean, out=second)
-        np.multiply(second, 1 - beta1, out=second)
-        np.add(mean, second, out=mean)
-        np.multiply(square, beta2, out=square)
-        np.multiply(grad, grad, out=second)
-        np.multiply(second, 1 - beta2, out=second)
-        np.add(square, second, out=square)
-        np.sqrt(square, out=second)
-        np.divide(second, math.sqrt(1 - beta2**count), out=second)
-        np.add(second, self.eps, out=second)
-        np.divide(mean, second, out=second)
-        np.multiply(second, self.lr / (1 - beta1**count), out=second)
-        np.subtract(data, second, out=data)
+        rate = self.lr / (1 - beta1 ** self._steps[index])
+        root = math.sqrt(1 - beta2 ** self._steps[index])
+        added, shrink = (0.0, 1 - self.lr * decay) if self._decoupled else (decay, 1.0)
+        _kernels.adam(data, mean, square, grad, (rate, 1 - beta1, beta2, 1 - beta2, self.eps, root, added, shrink))
 
 
 class AdamW(Adam):

@@ -218,6 +218,8 @@ cdef extern from "tiles.h" nogil:
         void (*combine_columns)(void*, const void*, const void*, Py_ssize_t, Py_ssize_t, const void*) noexcept nogil
         void (*response_norm)(void*, const void*, void*, const response*) noexcept nogil
         void (*response_norm_backward)(void*, const void*, const void*, void*, const response*) noexcept nogil
+        void (*sgd)(void*, void*, const void*, Py_ssize_t, const double*) noexcept nogil
+        void (*adam)(void*, void*, void*, const void*, Py_ssize_t, const double*) noexcept nogil
 
     enum:
         PYCNN_RELU
