@@ -20,11 +20,11 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, remainder, round_up
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, flatten_planes, \
     forward_planes
-from pycnn.kernels._runtime cimport Spot, Stretch, allocate, measuring, num_slots, parallel_work, plane_choice, release
+from pycnn.kernels._runtime cimport Spot, Stretch, allocate, num_slots, parallel_work, plane_choice, release
 from pycnn.kernels._tiles cimport few_sum, gemm_taps, lanes, pack_run, store_tile, tile_columns, tile_rows
 
 cdef enum:
@@ -53,6 +53,8 @@ ctypedef struct Job:
     Py_ssize_t planes_size, sums_size
     char* scratch
     size_t slot_bytes
+    void* whole                     # of a gradient with phases that no tap reaches: where they are filled, or NULL
+    Py_ssize_t whole_line, whole_pixel, height, width, phase, stride
 
 
 cdef void _pack_panel(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -142,6 +144,26 @@ cdef void _sum_rows(Job* job, const floating* src, Py_ssize_t g, Py_ssize_t row,
             bias, spots, n)
 
 
+# Every cell of the lines that belong to output rows row .. row + rows - 1, before some of them are written.
+cdef void _fill(floating* tag, const Job* job, Py_ssize_t image, Py_ssize_t m0, Py_ssize_t m1, Py_ssize_t row,
+                Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t first = job.phase + row * job.stride if row > 0 else 0
+    cdef Py_ssize_t last = job.phase + (row + rows) * job.stride if row + rows < job.planes.out_h else job.height
+    cdef Py_ssize_t m, i, j
+    cdef floating value
+    cdef floating* line
+    for m in range(m0, m1):
+        value = (<const floating*> job.bias)[m] if job.bias != NULL else <floating> 0
+        line = <floating*> job.whole + image * job.dst_image + m * job.dst_row + first * job.whole_line
+        for i in range(first, last):
+            if job.bias == NULL and job.whole_pixel == 1:
+                memset(line, 0, <size_t> job.width * sizeof(floating))
+            else:
+                for j in range(job.width):
+                    line[j * job.whole_pixel] = value
+            line += job.whole_line
+
+
 cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t row_chunk = chunk % job.row_chunks
@@ -163,6 +185,8 @@ cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noe
     cdef Py_ssize_t block, c0, c1, i, first, last, n
     cdef Py_ssize_t none = 0
     cdef Py_ssize_t tile_sums = (r1 - r0) * job.mr * job.nr if job.blocks > 1 else 0
+    if job.whole != NULL:
+        _fill(tag, job, image, g * job.rows + r0 * job.mr, g * job.rows + min(r1 * job.mr, job.rows), row, rows)
     if job.by_rows:
         _sum_rows(job, src, g, row, rows, r0, r1, planes, dst)
         return
@@ -295,24 +319,6 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-# A phase that no tap reaches holds the bias.
-cdef bint _fill_bias(floating* tag, Job* job) noexcept nogil:
-    cdef Planes* p = &job.planes
-    cdef Py_ssize_t n, m, i, j
-    cdef floating value
-    cdef floating* dst
-    if measuring():
-        return True
-    for n in range(p.images):
-        for m in range(job.groups * job.rows):
-            value = (<const floating*> job.bias)[m] if job.bias != NULL else <floating> 0
-            for i in range(p.out_h):
-                dst = <floating*> job.dst + n * job.dst_image + m * job.dst_row + i * job.dst_line
-                for j in range(p.out_w):
-                    dst[j * job.dst_pixel] = value
-    return True
-
-
 cdef int _forward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     cdef Planes* p = &job.planes
     job.rows = q.y_shape[1] // q.groups
@@ -321,6 +327,7 @@ cdef int _forward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
         return -1
     job.w_row = job.channels * p.taps
     job.w_channel = p.taps
+    job.whole = NULL
     job.dst = dst
     job.dst_image = q.y_steps[0]
     job.dst_row = q.y_steps[1]
@@ -329,11 +336,30 @@ cdef int _forward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     return _run(dst, job)
 
 
-# dx, a phase of the stride at a time.
+# Whether a tap reaches the cells phase, phase + stride, ... of an axis of dx.
+cdef bint _reached(const Geometry* q, int axis, Py_ssize_t phase) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(q.kernel[axis]):
+        if remainder(phase + q.pad[axis] - i * q.dilation[axis], q.stride[axis]) == 0:
+            return True
+    return False
+
+
+# dx, a phase of the stride at a time. Where no tap reaches some of them, the first one fills all cells on its way.
 cdef int _backward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     cdef Planes* p = &job.planes
-    cdef Py_ssize_t h, w
+    cdef Py_ssize_t phases_h = min(q.stride[1], q.x_shape[3]), phases_w = min(q.stride[2], q.x_shape[4])
+    cdef Py_ssize_t h, w, reached_h = 0, reached_w = 0
     cdef bint ok = True
+    for h in range(phases_h):
+        reached_h += _reached(q, 1, h)
+    for w in range(phases_w):
+        reached_w += _reached(q, 2, w)
+    if reached_h == 0 or reached_w == 0:
+        return -1
+    job.whole = dst if reached_h < phases_h or reached_w < phases_w else NULL
+    job.whole_line, job.whole_pixel, job.height, job.width = q.x_steps[3], q.x_steps[4], q.x_shape[3], q.x_shape[4]
+    job.stride = q.stride[1]
     job.rows = q.x_shape[1] // q.groups
     job.channels = q.y_shape[1] // q.groups
     job.w_row = q.kernel[1] * q.kernel[2]
@@ -342,12 +368,16 @@ cdef int _backward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     job.dst_row = q.x_steps[1]
     job.dst_line = q.stride[1] * q.x_steps[3]
     job.dst_pixel = q.stride[2] * q.x_steps[4]
-    for h in range(min(q.stride[1], q.x_shape[3])):
-        for w in range(min(q.stride[2], q.x_shape[4])):
+    for h in range(phases_h):
+        for w in range(phases_w):
+            if not _reached(q, 1, h) or not _reached(q, 2, w):
+                continue
             if not backward_planes(p, q, h, w):
                 return -1
+            job.phase = h
             job.dst = dst + h * q.x_steps[3] + w * q.x_steps[4]
-            ok = ok and (_run(dst, job) if p.taps else _fill_bias(dst, job))
+            ok = ok and _run(dst, job)
+            job.whole = NULL
     return ok
 
 
