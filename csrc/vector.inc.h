@@ -156,6 +156,13 @@ static void NAME(keep)(void *y_, const void *x_, const uint8_t *kept, ptrdiff_t 
     for (ptrdiff_t i = 0; i < n; i++) y[i] = kept[i] ? x[i] * scale : 0;
 }
 
+static void NAME(add)(void *y_, const void *a_, const void *b_, ptrdiff_t n) {
+    REAL *y = (REAL *)y_;
+    const REAL *a = (const REAL *)a_, *b = (const REAL *)b_;
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        NAME(give)(y + i, vadd(NAME(take)(a + i, n - i, 0), NAME(take)(b + i, n - i, 0)), n - i);
+}
+
 #include "vector_softmax.inc.h"
 #include "vector_loss.inc.h"
 #include "vector_norm.inc.h"
@@ -168,6 +175,7 @@ static const TYPED(pycnn_vector) NAME(vector_table) = {
     {NAME(relu_backward), NAME(leaky_relu_backward), NAME(sigmoid_backward), NAME(tanh_backward), NAME(silu_backward),
      NAME(gelu_backward), NAME(gelu_tanh_backward), NAME(hardswish_backward)},
     NAME(keep),
+    NAME(add),
     NAME(softmax_rows),
     NAME(softmax_columns),
     NAME(softmax_rows_backward),

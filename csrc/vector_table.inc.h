@@ -38,6 +38,8 @@ typedef struct {
     pycnn_slope_fn backward[PYCNN_ACTIVATIONS];
     /* y[i] = kept[i] ? scale * x[i] : 0 */
     void (*keep)(void *y, const void *x, const uint8_t *kept, ptrdiff_t n, double scale);
+    /* y[i] = a[i] + b[i] */
+    void (*add)(void *y, const void *a, const void *b, ptrdiff_t n);
 
     /* Softmax or, with `log`, its logarithm. rows: each of `rows` runs of n values; columns: n values `step` apart in
      * each of `width` columns. backward: dx from dy and the forward result y. */

@@ -195,6 +195,7 @@ cdef extern from "tiles.h" nogil:
         unary_fn forward[10]
         slope_fn backward[8]
         void (*keep)(void*, const void*, const unsigned char*, Py_ssize_t, double) noexcept nogil
+        void (*add)(void*, const void*, const void*, Py_ssize_t) noexcept nogil
         void (*softmax_rows)(void*, const void*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
         void (*softmax_columns)(void*, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int) noexcept nogil
         void (*softmax_rows_backward)(void*, const void*, const void*, Py_ssize_t, Py_ssize_t, int) noexcept nogil

@@ -1,4 +1,5 @@
-# y[i] = f(x[i]) and dx[i] = dy[i] * f'(x[i]) over contiguous runs; y may be x, and dx may be dy or x. Dropout.
+# y[i] = f(x[i]) and dx[i] = dy[i] * f'(x[i]) over contiguous runs; y may be x, and dx may be dy or x. Sums of two
+# arrays. Dropout.
 #
 # Blocking: runs of GRAIN values, one chunk of the pool each; the work is cut by size alone, so the result does not
 # depend on the number of threads. The functions are in csrc/vector.inc.h.
@@ -56,6 +57,12 @@ cdef void _keep_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept
     job.table.keep(job.y + at, job.x + at, job.kept + begin, min(job.grain, job.n - begin), job.a)
 
 
+cdef void _add_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Job* job = <Job*> context
+    cdef Py_ssize_t begin = chunk * job.grain, at = begin * job.size
+    job.table.add(job.y + at, job.x + at, job.dy + at, min(job.grain, job.n - begin))
+
+
 cdef inline Py_ssize_t _chunks(Job* job) noexcept nogil:
     return (job.n + job.grain - 1) // job.grain
 
@@ -98,6 +105,17 @@ def backward(int op,
     job.backward = job.table.backward[op]
     with nogil:
         parallel_work(_backward_chunk, &job, _chunks(&job), _work(&job))
+
+
+# y[i] = a[i] + b[i]; y may be one of them
+def add(a,   # IN
+        b,   # IN
+        y):  # OUT
+    cdef Job job
+    _begin(&job, a, y, 0, GRAIN_MOVE)
+    job.dy = <const char*> values(b, job.size, job.n)
+    with nogil:
+        parallel_work(_add_chunk, &job, _chunks(&job), _work(&job))
 
 
 # y[i] = kept[i] ? scale * x[i] : 0

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
+from pycnn.functional._sum import add
+
 from ._types import Array, Shape
 from .containers import check_new, check_training, drop_kept, naming
 from .layer import kept
@@ -403,9 +405,9 @@ class _Gradients:
         if ref not in self._sums:
             self._sums[ref] = grad
         elif ref in self._own:
-            np.add(self._sums[ref], grad, out=self._sums[ref])
+            add(self._sums[ref], grad, out=self._sums[ref])
         else:
-            self._sums[ref] = np.add(self._sums[ref], grad)
+            self._sums[ref] = add(self._sums[ref], grad)
             self._own.add(ref)
 
     def take(self, ref: tuple[str, int]) -> Array | None:
