@@ -241,7 +241,7 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
         stripe = least
         job.block_channels = min(job.block_channels, max(8, budget // ((stripe + p.halo) * p.phases * p.pitch)))
     if job.in_place:
-        stripe = 1
+        stripe = p.out_h
         job.block_channels = min(max(1, job.channels), 512)
     job.blocks = max(1, ceil_div(job.channels, job.block_channels))
     job.block_channels = max(1, ceil_div(job.channels, job.blocks))
