@@ -94,11 +94,32 @@ static void T(norms)(void) {
     T(check)("response_norm_backward", 10 * TOLERANCE);
 }
 
+/* In place: the parameters, then what is kept for them, squares last. */
+static void T(updates)(void) {
+    const ptrdiff_t n = between(1, 150);
+    const double sgd[4] = {0.1, 0.9, upto(1) ? 0.01 : 0, (double)upto(1)};
+    const double adam[8] = {0.01, 0.1, 0.99, 0.01, 1e-8, 0.3, upto(1) ? 0.01 : 0, upto(1) ? 0.999 : 1};
+    for (int kind = 0; kind < 3; kind++) {
+        T(start)();
+        for (int i = 0; i < 2; i++) {
+            const pycnn_vector *v = sets[i]->T(vector);
+            REAL *out = T(out)[i];
+            for (ptrdiff_t j = 0; j < 600; j++) out[j] = j < 400 ? T(in)[j] : T(in)[j] * T(in)[j];
+            if (kind < 2)
+                v->sgd(out, kind ? out + 200 : NULL, T(more), n, sgd);
+            else
+                v->adam(out, out + 200, out + 400, T(more), n, adam);
+        }
+        T(check)("updates", 10 * TOLERANCE);
+    }
+}
+
 static void T(compare_vector)(void) {
     T(elements)();
     T(exponentials)();
     T(losses)();
     T(norms)();
+    T(updates)();
 }
 
 #undef BOTH
