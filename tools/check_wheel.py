@@ -13,8 +13,11 @@ WANTED = (
     "pycnn/py.typed",
     "pycnn/kernels/_runtime.pyi",
     "pycnn/kernels/_runtime.pxd",
+    "pycnn/kernels/__init__.pxd",
+    "pycnn/include/pycnn.h",
     "licenses/LICENSE",
 )
+STRANGE = ("tests/", "csrc/", "examples/", "benchmarks/")
 
 
 def check(path: Path) -> list[str]:
@@ -32,7 +35,7 @@ def check(path: Path) -> list[str]:
             for name in sorted(compiled)
             if f"{name}.pyi" not in names and "_cython" not in name
         ]
-        strays = [n for n in names if n.startswith(("tests/", "csrc/")) or n.endswith((".pyx", ".c"))]
+        strays = [n for n in names if n.startswith(STRANGE) or n.endswith((".pyx", ".c"))]
         faults += [f"{name} does not belong" for name in strays]
         for name in names:
             if name.endswith(".so") and b".debug_info" in wheel.read(name):

@@ -35,8 +35,10 @@ class Pyramid:
 
     def __init__(self, shape: tuple[int, int], levels: int = 4, sigma: float = 1.0) -> None:
         self._levels = Levels(*shape, levels, sigma)
-        self._shapes = self._levels.shapes()
-        self._ends = np.cumsum([height * width for height, width in self._shapes])[:-1]
+        self._parts = []
+        for height, width in self._levels.shapes():
+            begin = self._parts[-1][0].stop if self._parts else 0
+            self._parts.append((slice(begin, begin + height * width), (height, width)))
         self._threads = threading.local()
 
     def __call__(self, image: Array) -> list[Array]:
@@ -45,8 +47,7 @@ class Pyramid:
         if not hasattr(self._threads, "scratch"):
             self._threads.scratch = self._levels.scratch()
         self._levels.compute(image, flat, self._threads.scratch)
-        parts = np.split(flat, self._ends)
-        return [part.reshape(shape) for part, shape in zip(parts, self._shapes)]
+        return [flat[part].reshape(shape) for part, shape in self._parts]
 
     def stream(self, images: Iterable[Array], threads: int) -> Iterator[list[Array]]:
         """Yield the edges of each image, in order, computed by so many threads, the calling one among them.
