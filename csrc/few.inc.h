@@ -22,11 +22,13 @@
 #define FEW_HOLD(v) ((void)0)
 #endif
 
-/* One tile: `used` filters of `rows`; the packed weights have zeros for the others. */
+/* One tile: `used` filters of `rows`; the packed weights have zeros for the others. What lies `ahead` is asked for: the
+ * pixels of a channel may be on a page of their own, where the processor does not see what comes next. */
 ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_row, ptrdiff_t used,
                                       const REAL *RESTRICT src, ptrdiff_t channels, ptrdiff_t channel_step,
                                       ptrdiff_t taps, const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT weight,
-                                      const REAL *RESTRICT bias, const pycnn_spot *const *spot) {
+                                      const REAL *RESTRICT bias, const pycnn_spot *const *spot,
+                                      const REAL *RESTRICT ahead) {
     vec sum[FEW_MR][3];
     const REAL *RESTRICT s0 = src + spot[0]->src, *RESTRICT s1 = src + spot[1]->src, *RESTRICT s2 = src + spot[2]->src;
     UNROLL for (int m = 0; m < rows; m++)
@@ -35,6 +37,7 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
         for (ptrdiff_t t = 0; t < taps; t++, weight += FEW_MR) {
             const ptrdiff_t at = c * channel_step + offset[t];
             const vec x0 = vload(s0 + at), x1 = vload(s1 + at), x2 = vload(s2 + at);
+            PREFETCH_L2(ahead + at);
             UNROLL for (int m = 0; m < rows; m++) {
                 const vec w = vset(weight[m]);
                 sum[m][0] = vfma(w, x0, sum[m][0]);
@@ -69,16 +72,21 @@ static void NAME(few_sum)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t rows, const RE
         const ptrdiff_t first = n - i >= 3 ? i : n >= 3 ? n - 3 : 0;
         const pycnn_spot *spot[3];
         const REAL *w = weight;
+        const ptrdiff_t next = i + 3 < n ? i + 3 : n - 1;
         for (ptrdiff_t v = 0; v < 3; v++) spot[v] = spots + (first + v < n ? first + v : n - 1);
         for (ptrdiff_t m = 0; m < rows; m += FEW_MR, w += channels * taps * FEW_MR) {
             REAL *d = dst + m * dst_row;
+            /* A vector of the next tile with each of the first tiles of filters, so that not all are wanted at once. */
+            const REAL *ahead = src + spot[0]->src;
+            if (m < 3 * FEW_MR) ahead = src + spot[m / FEW_MR]->src + spots[next].src - spot[0]->src;
             REAL b[FEW_MR] = {0};
             if (bias) memcpy(b, bias + m, (size_t)(rows - m < FEW_MR ? rows - m : FEW_MR) * sizeof(REAL));
             if (rows - m > FEW_MR / 2)
-                NAME(few_sum_tile)(FEW_MR, d, dst_row, rows - m, src, channels, channel_step, taps, offset, w, b, spot);
+                NAME(few_sum_tile)(FEW_MR, d, dst_row, rows - m, src, channels, channel_step, taps, offset, w, b, spot,
+                                   ahead);
             else
                 NAME(few_sum_tile)(FEW_MR / 2, d, dst_row, rows - m, src, channels, channel_step, taps, offset, w, b,
-                                   spot);
+                                   spot, ahead);
         }
     }
 }

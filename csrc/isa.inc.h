@@ -41,8 +41,10 @@
 /* Asks for a line of the cache; any address will do. */
 #if defined(__GNUC__)
 #define PREFETCH(p) __builtin_prefetch(p)
+#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define PREFETCH(p) ((void)(p))
+#define PREFETCH_L2(p) ((void)(p))
 #endif
 
 #define PASTE3_(a, b, c) a##_##b##_##c

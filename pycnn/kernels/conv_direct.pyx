@@ -253,14 +253,15 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
 cdef bint _suits_rows(Job* job) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef Py_ssize_t depth = job.channels * p.taps
-    cdef Py_ssize_t along
+    cdef Py_ssize_t along, rows
     job.row_vectors = ceil_div(p.out_w, job.vl)
     if job.blocks > 1 or job.dst_pixel != 1 or (job.in_place and p.out_w < job.vl):  # which would read beyond x
         return False
     if plane_choice() > 0:
         return plane_choice() == 2
     along = ceil_div((p.out_h - 1) * p.pitch + p.out_w, job.vl)
-    return p.out_h * job.row_vectors * (depth + 3) <= along * (depth + 12)
+    rows = round_up(job.rows, max(1, job.mr // 2))  # these tiles have whole or half the rows
+    return p.out_h * job.row_vectors * (depth + 3) * rows <= along * (depth + 12) * job.rows
 
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
