@@ -59,8 +59,8 @@ cdef inline void prepare_planes(Planes* p) noexcept nogil:
     p.pitch = p.out_w + most_w
 
 
-# Whether the source is its own plane: one tap that reads its own pixel, and rows that follow one another. Where they do,
-# `line` and `pixel` steps apart, in what is written too, all rows are made one.
+# Whether the source is its own plane: one tap that reads its own pixel, and rows that follow one another. Where they
+# do, `line` and `pixel` steps apart, in what is written too, all rows are made one.
 cdef inline bint flatten_planes(Planes* p, Py_ssize_t line, Py_ssize_t pixel) noexcept nogil:
     if (p.taps != 1 or p.step_h != 1 or p.step_w != 1 or p.reach_h[0] != 0 or p.reach_w[0] != 0
             or p.out_h != p.height or p.out_w != p.width or p.src_line != p.width):

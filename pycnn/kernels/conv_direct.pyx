@@ -149,13 +149,13 @@ cdef void _fill(floating* tag, const Job* job, Py_ssize_t image, Py_ssize_t m0, 
                 Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t first = job.phase + row * job.stride if row > 0 else 0
     cdef Py_ssize_t last = job.phase + (row + rows) * job.stride if row + rows < job.planes.out_h else job.height
-    cdef Py_ssize_t m, i, j
+    cdef Py_ssize_t m, _i, j
     cdef floating value
     cdef floating* line
     for m in range(m0, m1):
         value = (<const floating*> job.bias)[m] if job.bias != NULL else <floating> 0
         line = <floating*> job.whole + image * job.dst_image + m * job.dst_row + first * job.whole_line
-        for i in range(first, last):
+        for _i in range(first, last):
             if job.bias == NULL and job.whole_pixel == 1:
                 memset(line, 0, <size_t> job.width * sizeof(floating))
             else:

@@ -29,6 +29,7 @@ cdef enum:
     BLOCK_BYTES = 4 << 20  # of V and P, by points: a part of L3
     SLICE_BYTES = 1 << 20  # of V and P, by slices: about L2
     MOST_SLICES = 16
+    SUMS_BYTES = 5 << 20   # of all slices
     LEAST_SLICES = 4       # fewer would not share evenly
     LEAST_TILES = 24       # of a block
 
@@ -235,9 +236,10 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     # Every block reads and writes the sums once: the larger they are, the larger the blocks.
     fits = max(<Py_ssize_t> BLOCK_BYTES, job.sums_size * <Py_ssize_t> sizeof(floating) * 2 // 5) // tile_bytes
     segments = g.segments
-    # All slices' sums are at most half of V and P.
+    # All slices' sums are at most half of V and P, and a part of L3.
     data = g.tiles * g.points * (job.width + job.p_row)
     job.slices = min(min(data // (2 * job.sums_size), <Py_ssize_t> MOST_SLICES), segments)
+    job.slices = min(job.slices, SUMS_BYTES // (job.sums_size * <Py_ssize_t> sizeof(floating)))
     if job.slices >= LEAST_SLICES:
         fits = SLICE_BYTES // tile_bytes
         segments = ceil_div(segments, job.slices)
