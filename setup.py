@@ -57,6 +57,7 @@ MODULES = sorted(path.stem for path in Path("pycnn/kernels").glob("*.pyx"))
 if not MODULES:
     sys.exit("setup.py: no .pyx files under pycnn/kernels: run it in the folder that holds it")
 HEADERS = [str(path) for path in [*sorted(Path("csrc").glob("*.h")), Path("pycnn/include/pycnn.h")]]
+SOURCES = [str(path) for path in sorted(Path("csrc").glob("*.c"))]
 
 
 class BuildExt(build_ext):
@@ -111,7 +112,7 @@ extensions = [
         [f"pycnn/kernels/{name}.pyx"],
         include_dirs=["csrc", "pycnn/include"],
         define_macros=macros + HAVE,
-        depends=HEADERS,
+        depends=HEADERS + (SOURCES if name == "_runtime" else []),
     )
     for name in MODULES
 ]
