@@ -22,7 +22,7 @@ from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, fr
 from pycnn.kernels._pycnn_h cimport PYCNN_ERROR_POINTER, PYCNN_OK
 from pycnn.kernels._runtime cimport (
     Piece, Workspace, allocate, begin_call, begin_measure, end_call, end_measure, measuring, num_slots, parallel_work,
-    raise_status, release,
+    raise_status, release, tiles, vector_table,
 )
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
 from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
@@ -441,9 +441,28 @@ cdef void _sum_channels(floating* tag, SumJob* job, Py_ssize_t f, Py_ssize_t cou
         (<floating*> job.db)[f + i] = <floating> total[i]
 
 
+# The same for one filter whose pixels lie side by side, by vectors: `lines` of them are runs of one plane.
+cdef void _sum_runs(floating* tag, SumJob* job, Py_ssize_t f) noexcept nogil:
+    cdef const vector_table* table = tiles().vector_f32 if floating is float else tiles().vector_f64
+    cdef bint whole = job.step[1] == job.pixels[2] or job.pixels[1] == 1
+    cdef Py_ssize_t lines = 1 if whole else job.pixels[1]
+    cdef Py_ssize_t run = job.pixels[2] * (job.pixels[1] if whole else 1)
+    cdef const floating* plane
+    cdef double total = 0
+    cdef Py_ssize_t n, d, h
+    for n in range(job.n):
+        for d in range(job.pixels[0]):
+            plane = <const floating*> job.dy + n * job.step_n + f * job.step_f + d * job.step[0]
+            for h in range(lines):
+                total += table.sum(plane + h * job.step[1], run)
+    (<floating*> job.db)[f] = <floating> total
+
+
 cdef void _sum_chunk(floating* tag, SumJob* job, Py_ssize_t chunk) noexcept nogil:
     cdef Py_ssize_t f = chunk * job.together
-    if job.together == 1:
+    if job.together == 1 and job.step[2] == 1:
+        _sum_runs(tag, job, f)
+    elif job.together == 1:
         _sum_channels(tag, job, f, 1)
     else:
         _sum_channels(tag, job, f, min(job.together, job.filters - f))
