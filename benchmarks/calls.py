@@ -150,11 +150,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.calls", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="*", choices=("overhead", "threads", "steady"))
+    # "all", as Python 3.11 takes an empty list for a choice.
+    parser.add_argument("what", nargs="*", default="all", choices=("overhead", "threads", "steady", "all"))
     parser.add_argument("--rows", metavar="PATTERN", help="for threads: rows whose name this regular expression finds")
     parser.add_argument("--more", action="store_true", help="for threads: rows of other sizes")
     args = parser.parse_args(argv)
-    wanted = args.what or ["overhead", "threads", "steady"]
+    wanted = ["overhead", "threads", "steady"] if "all" in args.what else args.what
     if "overhead" in wanted:
         overhead()
     if "threads" in wanted:

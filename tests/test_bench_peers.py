@@ -15,7 +15,7 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the folder benchmarks does not lie next to the tests", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import table  # noqa: E402
+from benchmarks import calls, table  # noqa: E402
 from benchmarks.compare import Outcome  # noqa: E402
 from benchmarks.workers import Worker, WorkerDied  # noqa: E402
 
@@ -87,3 +87,15 @@ def test_the_command_compares_pycnn_with_itself_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "rows lost: none" in done.stdout
     assert "| forward |" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"), [([], ["overhead", "threads", "steady"]), (["steady"], ["steady"]), (["all"], ["overhead"])]
+)
+def test_calls_measures_what_is_asked_for(words: list[str], wanted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in ("overhead", "threads", "steady"):
+        monkeypatch.setattr(calls, name, lambda *_, name=name: done.append(name))
+    monkeypatch.setattr(calls.pycnn, "set_num_threads", lambda _: None)
+    calls.main(words)
+    assert done[: len(wanted)] == wanted and (len(done) == 3 or words == ["steady"])
