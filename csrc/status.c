@@ -12,9 +12,9 @@ const char *pycnn_strerror(int status) {
         case PYCNN_ERROR_POINTER: return "an array must not be NULL where it has values";
         case PYCNN_ERROR_SHAPE: return "sizes must be >= 0 and go together, and arrays have less than 2**62 bytes";
         case PYCNN_ERROR_KERNEL: return "kernel sizes must be >= 1";
-        case PYCNN_ERROR_STRIDE: return "strides must be >= 1";
-        case PYCNN_ERROR_DILATION: return "dilations must be >= 1";
-        case PYCNN_ERROR_PADDING: return "padding must be >= 0, and for pooling smaller than the window";
+        case PYCNN_ERROR_STRIDE: return "strides must be >= 1, and windows at most 2**31 cells apart";
+        case PYCNN_ERROR_DILATION: return "dilations must be >= 1, and windows at most 2**31 cells long";
+        case PYCNN_ERROR_PADDING: return "padding must be >= 0 and at most 2**31, and for pooling smaller than the window";
         case PYCNN_ERROR_GROUPS: return "groups must be >= 1 and divide the channels and the filters";
         case PYCNN_ERROR_VALUE_BYTES: return "a value must have 4 or 8 bytes";
         case PYCNN_ERROR_WINDOW: return "each window must hold a cell, and with codes at most 255 of them";

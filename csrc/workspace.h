@@ -14,6 +14,7 @@ typedef struct pycnn_workspace {
     size_t bytes;
     size_t used, most;
     ptrdiff_t blocks; /* not yet released */
+    int threads_before; /* the caller's: what the calling thread's limit was */
     struct pycnn_workspace *outer;
 } pycnn_workspace;
 

@@ -362,3 +362,119 @@ def test_a_thread_limits_its_own_calls() -> None:
         assert (before, table.num_threads(), _runtime.num_threads()) == (4, 1, 1)
         assert table.limit_threads(before) == 1
         assert table.num_threads() == _runtime.num_threads()
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("channels", "kernel", "stride"), [(33, 7, 1), (41, 5, 1), (1025, 1, 1), (115, 3, 2)])
+def test_blocks_of_channels_need_not_be_alike(channels: int, kernel: int, stride: int, backward: bool) -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(1, 8, 8, channels), (channels, 8, kernel, kernel) if backward else (8, channels, kernel, kernel)]
+    x, w = (rng.integers(-3, 4, shape).astype(np.float32) for shape in shapes)
+    x = x.transpose(0, 3, 1, 2)
+    pad = kernel // 2
+    if backward:
+        dx = np.zeros((1, 8, (8 - 1) * stride + 1, (8 - 1) * stride + 1), np.float32)
+        last, plain = (
+            F.conv2d_backward(dy, dx, w, stride, pad, needs=("input",))[0] for dy in (x, np.ascontiguousarray(x))
+        )
+    else:
+        last, plain = (F.conv2d(image, w, None, stride, pad) for image in (x, np.ascontiguousarray(x)))
+    np.testing.assert_array_equal(last, plain)  # integers: every order of the sum gives the same
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (2, 2), (32, 1)])
+@pytest.mark.parametrize(("deep", "depth"), [(4, 1), (1, 3), (2, 4), (0, 2)])
+@pytest.mark.parametrize("name", PASSES)
+def test_the_depth_of_y_may_be_another_than_that_of_x(
+    name: str, channels: int, groups: int, deep: int, depth: int
+) -> None:
+    x = np.random.default_rng(0).random((1, channels, deep, 16, 16), np.float32)
+    w = np.random.default_rng(1).random((channels, channels // groups, 1, 3, 3), np.float32)
+    y = np.random.default_rng(2).random((1, channels, depth, 16, 16), np.float32)
+    g = capi.conv(x, w, y, groups=groups)
+    g.kernel[:], g.pad[:] = (1, 3, 3), (0, 1, 1)
+    operands = {"conv_forward": [x, w, None, y], "conv_backward_input": [y, w, None, x]}
+    arrays = operands.get(name, [y, x, w])
+    shared = min(deep, depth)
+    if name == "conv_backward_weight":
+        want = np.zeros_like(w)
+        if shared:
+            got = F.conv3d_backward(
+                y[:, :, :shared].copy(), x[:, :, :shared].copy(), w, padding=(0, 1, 1), groups=groups, needs=("weight",)
+            )[1]
+            assert got is not None
+            want = got
+    else:
+        want = np.zeros_like(arrays[-1])
+        if shared and name == "conv_forward":
+            want[:, :, :shared] = F.conv3d(x[:, :, :shared].copy(), w, None, padding=(0, 1, 1), groups=groups)
+        elif shared:
+            dx = F.conv3d_backward(
+                y[:, :, :shared].copy(), x[:, :, :shared].copy(), w, padding=(0, 1, 1), groups=groups, needs=("input",)
+            )[0]
+            want[:, :, :shared] = dx
+    out = np.full(arrays[-1].size + 2 * GUARD, np.nan, np.float32)
+    arrays[-1] = out[GUARD : GUARD + want.size].reshape(want.shape)
+    assert capi.call(name, g, arrays) == STATUS["ok"]
+    np.testing.assert_allclose(arrays[-1], want, rtol=1e-4, atol=1e-4)
+    assert np.isnan(out[:GUARD]).all() and np.isnan(out[GUARD + want.size :]).all()
+
+
+@pytest.mark.parametrize("field", ["stride", "dilation", "pad"])
+@pytest.mark.parametrize("value", [2**32, 2**61, 2**62, 2**63 - 1])
+def test_numbers_beyond_all_cells_are_refused(field: str, value: int) -> None:
+    g, arrays = conv_case(CONVS[0], np.float32)
+    getattr(g, field)[2] = value
+    status = STATUS[{"pad": "padding"}.get(field, field)]
+    for name in PASSES:
+        found, out = call_pass(name, g, arrays)
+        assert found == status and np.isnan(out).all()
+    x, y = np.ones((1, 2, 9, 9), np.float32), np.full((1, 2, 4, 4), np.nan, np.float32)
+    p = capi.pool(x, y, 2, 2)
+    getattr(p, field)[2] = value
+    assert capi.call("avg_pool_forward", p, [x, y]) == capi.call("avg_pool_backward", p, [y, x]) == status
+    assert capi.call("max_pool_forward", p, [x, y, None]) == status
+    assert np.isnan(y).all() and (x == 1).all()
+
+
+def test_kernels_and_matrices_beyond_memory_are_refused() -> None:
+    x, y = np.ones((1, 0, 4, 4), np.float32), np.ones((1, 3, 4, 4), np.float32)
+    g = capi.conv(x, np.ones((3, 0, 1, 1), np.float32), y)
+    g.kernel[:] = (1, 2**58, 1)
+    assert capi.call("conv_forward", g, [None, None, None, y]) == STATUS["dilation"]
+    g.kernel[:] = (2**30, 2**30, 2**30)
+    assert capi.call("conv_forward", g, [None, None, None, y]) == STATUS["kernel"]
+    size = ctypes.c_size_t()
+    assert capi.table().gemm_workspace(ctypes.byref(capi.Gemm(1, 1, 2**58)), 4, size) == STATUS["shape"]
+
+
+@pytest.mark.parametrize("empty", [2, 3, 4])
+def test_pooling_of_nothing_is_zero(empty: int) -> None:
+    shape = [1, 5, 3, 4, 4]
+    shape[empty] = 0
+    x, y = np.ones(shape, np.float32), np.full((1, 5, 1, 2, 4), np.nan, np.float32)
+    g = capi.pool(x, y, 4, 1, 0)
+    g.kernel[:] = (1, 4, 4)
+    assert capi.needed("pool", g, np.float32) == 0
+    assert capi.call("avg_pool_forward", g, [None, y]) == STATUS["ok"]
+    assert (y == 0).all()
+    assert capi.call("max_pool_forward", g, [None, y, None]) == STATUS["window"]
+    x, y = np.full((1, 2, 3, 4), np.nan, np.float32), np.ones((1, 2, 0, 3), np.float32)
+    g = capi.pool(x, y, 2, 1)
+    assert capi.call("avg_pool_backward", g, [None, x]) == STATUS["ok"]
+    assert (x == 0).all()
+
+
+def test_a_call_keeps_its_number_of_threads() -> None:
+    table = capi.table()
+    before = table.num_threads()
+    g, arrays = conv_case(CONVS[0], np.float32)
+    with pycnn.threads(2):
+        assert call_pass("conv_forward", g, arrays)[0] == STATUS["ok"]
+        assert table.num_threads() == 2
+        pycnn.set_num_threads(1)
+        assert table.num_threads() == 1
+        pycnn.set_num_threads(before)
+    assert table.num_threads() == before
+    table.limit_threads(-(2**32) + 5)
+    assert table.num_threads() == before

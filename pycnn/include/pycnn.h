@@ -17,8 +17,9 @@
  * are the fast ones. Weights are C-contiguous (filters, channels / groups, kernel depth, height, width).
  *
  * Workspace: `workspace` is memory of the caller's, at least as many bytes as the function's twin `_workspace` says
- * for this geometry, the present number of threads and instruction set; then the call allocates nothing. NULL: taken
- * from pycnn's recycling allocator.
+ * for this geometry, the present number of threads, instruction set and pycnn.set_exact(); then the call allocates
+ * nothing. NULL: taken from pycnn's recycling allocator. The question itself borrows as much memory, and has no need of
+ * arrays. Only workspace, bias and codes may be NULL, and arrays without values.
  *
  * Define PYCNN_NO_PYTHON to leave out pycnn_import() and Python.h, in files that are handed the table. */
 #ifndef PYCNN_H
@@ -40,9 +41,9 @@ enum {
     PYCNN_ERROR_POINTER,    /* an array is NULL */
     PYCNN_ERROR_SHAPE,      /* a size below 0, sizes that do not go together, or more bytes than fit a ptrdiff_t */
     PYCNN_ERROR_KERNEL,     /* a kernel size below 1 */
-    PYCNN_ERROR_STRIDE,     /* a stride below 1 */
-    PYCNN_ERROR_DILATION,   /* a dilation below 1 */
-    PYCNN_ERROR_PADDING,    /* padding below 0, or for pooling as large as the window */
+    PYCNN_ERROR_STRIDE,     /* a stride below 1, or windows more than 2**31 cells apart */
+    PYCNN_ERROR_DILATION,   /* a dilation below 1, or a window of more than 2**31 cells */
+    PYCNN_ERROR_PADDING,    /* padding below 0 or of more than 2**31 cells, or for pooling as large as the window */
     PYCNN_ERROR_GROUPS,     /* groups below 1, or that do not divide channels and filters */
     PYCNN_ERROR_VALUE_BYTES, /* a value has 4 or 8 bytes */
     PYCNN_ERROR_WINDOW,     /* a window wholly in padding, or indices asked for with more than 255 cells in a window */

@@ -38,6 +38,11 @@ cdef inline int read_geometry(Geometry* q, Operands* at, x, w, y, tuple order, t
     return 0
 
 
+cdef enum:
+    FARTHEST = 0x7FFFFFFF  # cells from the first one that a window may reach
+    TAP_BYTES = 80         # that are kept of each tap
+    SPARE = 64             # filters and channels that packed weights may have more
+
 cdef inline bint is_empty(const Py_ssize_t* shape) noexcept nogil:
     return shape[0] == 0 or shape[1] == 0 or shape[2] == 0 or shape[3] == 0 or shape[4] == 0
 
@@ -47,10 +52,25 @@ cdef inline bint has_values(const Geometry* q) noexcept nogil:
     return not is_empty(q.x_shape) and not is_empty(q.y_shape)
 
 
+# The rules for one axis with `windows` of them: nothing that is then computed overflows.
+cdef inline int check_windows(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t pad,
+                              Py_ssize_t windows) noexcept nogil:
+    if kernel < 1:
+        return PYCNN_ERROR_KERNEL
+    if stride < 1 or (windows > 1 and <double> stride * (windows - 1) > FARTHEST):
+        return PYCNN_ERROR_STRIDE
+    if dilation < 1 or (kernel > 1 and <double> dilation * (kernel - 1) > FARTHEST):
+        return PYCNN_ERROR_DILATION
+    if pad < 0 or pad > FARTHEST:
+        return PYCNN_ERROR_PADDING
+    return PYCNN_OK
+
+
 # The first rule of pycnn.h that a geometry breaks, or PYCNN_OK.
 cdef inline int check_geometry(const Geometry* q, size_t value_bytes) noexcept nogil:
     cdef double x = 1, y = 1, w = 1
     cdef Py_ssize_t a
+    cdef int status
     if value_bytes != sizeof(float) and value_bytes != sizeof(double):
         return PYCNN_ERROR_VALUE_BYTES
     for a in range(5):
@@ -59,18 +79,15 @@ cdef inline int check_geometry(const Geometry* q, size_t value_bytes) noexcept n
         x *= q.x_shape[a]
         y *= q.y_shape[a]
     for a in range(3):
-        if q.kernel[a] < 1:
-            return PYCNN_ERROR_KERNEL
-        if q.stride[a] < 1:
-            return PYCNN_ERROR_STRIDE
-        if q.dilation[a] < 1:
-            return PYCNN_ERROR_DILATION
-        if q.pad[a] < 0:
-            return PYCNN_ERROR_PADDING
+        status = check_windows(q.kernel[a], q.stride[a], q.dilation[a], q.pad[a], q.y_shape[2 + a])
+        if status != PYCNN_OK:
+            return status
         w *= q.kernel[a]
+    if too_many_bytes(w * TAP_BYTES):
+        return PYCNN_ERROR_KERNEL
     if q.groups < 1 or q.x_shape[1] % q.groups or q.y_shape[1] % q.groups:
         return PYCNN_ERROR_GROUPS
-    w *= <double> q.y_shape[1] * (q.x_shape[1] // q.groups)
+    w *= (<double> q.y_shape[1] + SPARE * <double> q.groups) * (q.x_shape[1] // q.groups + SPARE)
     if q.x_shape[0] != q.y_shape[0] or too_many_bytes(max(x, y, w) * value_bytes):
         return PYCNN_ERROR_SHAPE
     return PYCNN_OK

@@ -199,16 +199,17 @@ cdef inline void _inside(Py_ssize_t first, const Axis* a, Py_ssize_t count, Py_s
 cdef inline void _copy_lines(const Points* p, const floating* src, Py_ssize_t channels, Py_ssize_t row_lo,
                              Py_ssize_t row_hi, Py_ssize_t lo, Py_ssize_t hi, floating* copy) noexcept nogil:
     cdef Py_ssize_t i, j, step = p.w.grain * p.src_pixel
+    cdef Py_ssize_t cell = p.place_step  # which has room for more channels than there are in the last block
     cdef floating* line
     for i in range(p.rows):
-        line = copy + i * p.pitch * channels
+        line = copy + i * p.pitch * cell
         if i < row_lo or i >= row_hi:
-            memset(line, 0, <size_t> (p.pitch * channels) * sizeof(floating))
+            memset(line, 0, <size_t> (p.pitch * cell) * sizeof(floating))
             continue
-        memset(line, 0, <size_t> (lo * channels) * sizeof(floating))
-        memset(line + hi * channels, 0, <size_t> ((p.pitch - hi) * channels) * sizeof(floating))
+        memset(line, 0, <size_t> (lo * cell) * sizeof(floating))
+        memset(line + hi * cell, 0, <size_t> ((p.pitch - hi) * cell) * sizeof(floating))
         for j in range(lo, hi):
-            memcpy(line + j * channels, src + i * p.h.grain * p.src_line + j * step,
+            memcpy(line + j * cell, src + i * p.h.grain * p.src_line + j * step,
                    <size_t> channels * sizeof(floating))
 
 
@@ -225,5 +226,5 @@ cdef inline void copy_unit(const Points* p, const floating* src, Py_ssize_t chan
             pack_plane(copy + i * p.rows * p.pitch, p.channel_step, p.pitch, src, p.src_channel,
                        p.h.grain * p.src_line, channels, p.rows, row_lo, row_hi, lo, hi, p.w.grain)
         else:
-            _copy_lines(p, src, channels, row_lo, row_hi, lo, hi, copy + i * p.rows * p.pitch * channels)
+            _copy_lines(p, src, channels, row_lo, row_hi, lo, hi, copy + i * p.rows * p.pitch * p.place_step)
         src += p.src_image

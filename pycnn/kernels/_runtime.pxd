@@ -322,7 +322,7 @@ cdef bint measuring() noexcept nogil
 
 cdef extern from "workspace.h" nogil:
     ctypedef struct Workspace "pycnn_workspace":
-        pass
+        int threads_before
 
 # Around the body of a function that takes a workspace (NULL: none) and returns a status; `done`: 0 without memory.
 cdef void begin_call(Workspace* w, void* memory, size_t bytes) noexcept nogil

@@ -89,12 +89,15 @@ cdef bint measuring() noexcept nogil:
     return pycnn_workspace_measures()
 
 
+# The number of threads stays as it is until the end of the call: scratch memory is laid out for each of them.
 cdef void begin_call(Workspace* w, void* memory, size_t n) noexcept nogil:
+    w.threads_before = pycnn_set_local_threads(pycnn_num_threads())
     if memory != NULL:
         pycnn_workspace_enter(w, memory, n)
 
 
 cdef int end_call(Workspace* w, const void* memory, bint done) noexcept nogil:
+    pycnn_set_local_threads(w.threads_before)
     if memory != NULL:
         pycnn_workspace_leave(w)
     if done:
@@ -114,10 +117,12 @@ cdef int raise_status(str fn, int status) except -1:
 
 
 cdef void begin_measure(Workspace* w) noexcept nogil:
+    w.threads_before = pycnn_set_local_threads(pycnn_num_threads())
     pycnn_workspace_enter(w, NULL, 0)
 
 
 cdef int end_measure(Workspace* w, bint done, size_t* needed) noexcept nogil:
+    pycnn_set_local_threads(w.threads_before)
     pycnn_workspace_leave(w)
     needed[0] = pycnn_workspace_needed(w)
     return PYCNN_OK if done else PYCNN_ERROR_MEMORY

@@ -72,7 +72,7 @@ cdef Py_ssize_t num_threads() noexcept nogil:
 
 
 cdef Py_ssize_t limit_threads(Py_ssize_t n) noexcept nogil:
-    return _runtime.limit_threads(min(n, <Py_ssize_t> 1 << 30))
+    return _runtime.limit_threads(max(0, min(n, <Py_ssize_t> 1 << 30)))
 
 
 cdef Table _table

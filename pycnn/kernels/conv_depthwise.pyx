@@ -17,7 +17,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._geometry cimport Geometry, has_values
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._runtime cimport Direct, Window, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport lanes, plane_merge, plane_pad, plane_sum, planes_in_place, planes_sum
@@ -155,7 +155,7 @@ cdef bint plan_planes(PlaneSum* p, const Geometry* q, bint backward, Py_ssize_t 
     cdef Py_ssize_t channels = q.x_shape[1] // q.groups
     cdef Py_ssize_t filters = q.y_shape[1] // q.groups
     cdef Py_ssize_t a, f
-    if q.kernel[0] != 1 or q.stride[0] != 1 or q.pad[0] != 0 or q.x_shape[0] == 0:
+    if q.kernel[0] != 1 or q.stride[0] != 1 or q.pad[0] != 0 or not has_values(q) or q.x_shape[2] != q.y_shape[2]:
         return False
     if q.kernel[2] > MOST_COLUMNS or q.kernel[1] * q.kernel[2] > MOST_TAPS:
         return False
@@ -293,7 +293,9 @@ cdef bint plan_direct(Direct* d, const Geometry* q, const Plane* src, const Plan
                       Py_ssize_t stride) noexcept nogil:
     cdef Py_ssize_t kh = q.kernel[1]
     cdef Py_ssize_t kw = q.kernel[2]
-    if not planes_in_place() or q.kernel[0] != 1 or q.stride[0] != 1 or q.pad[0] != 0 or q.x_shape[0] == 0:
+    if not planes_in_place() or q.kernel[0] != 1 or q.stride[0] != 1 or q.pad[0] != 0:
+        return False
+    if not has_values(q) or q.x_shape[2] != q.y_shape[2]:
         return False
     if kw > 7 or kh != 3 and kh != 5 and kh != 7 or kh == 3 and kw != 3 or src.pixel != 1 or dst.pixel != 1:
         return False

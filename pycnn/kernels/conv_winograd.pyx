@@ -341,7 +341,7 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
 
 cdef bint _allowed(const Geometry* q) noexcept nogil:
     cdef Py_ssize_t a
-    if q.kernel[0] != 1 or q.kernel[1] != 3 or q.kernel[2] != 3 or q.pad[0] != 0:
+    if q.kernel[0] != 1 or q.kernel[1] != 3 or q.kernel[2] != 3 or q.pad[0] != 0 or q.x_shape[2] != q.y_shape[2]:
         return False
     for a in range(3):
         if q.stride[a] != 1 or (q.dilation[a] != 1 and q.kernel[a] != 1):

@@ -185,7 +185,8 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 # ---- as pycnn.h has it
 
 cdef inline bint _strange(Py_ssize_t rows, Py_ssize_t columns, size_t value_bytes) noexcept nogil:
-    return rows < 0 or columns < 0 or too_many_bytes(<double> rows * columns * value_bytes)
+    # Packed, a side may have up to a tile more.
+    return rows < 0 or columns < 0 or too_many_bytes((<double> rows + 64) * (<double> columns + 64) * value_bytes)
 
 
 # The first rule of pycnn.h that sizes break, or PYCNN_OK.

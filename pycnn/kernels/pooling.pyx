@@ -4,15 +4,17 @@
 #
 # Edges: codes are checked before anything is written. A window of more than MOST_TAPS cells has no codes.
 
+from libc.string cimport memset
+
 from pycnn.kernels._call cimport View, read_volume
-from pycnn.kernels._geometry cimport is_empty
+from pycnn.kernels._geometry cimport check_windows, is_empty
 from pycnn.kernels._integers cimport too_many_bytes
 from pycnn.kernels._pycnn_h cimport (
-    PYCNN_ERROR_CODES, PYCNN_ERROR_DILATION, PYCNN_ERROR_KERNEL, PYCNN_ERROR_PADDING, PYCNN_ERROR_POINTER,
-    PYCNN_ERROR_SHAPE, PYCNN_ERROR_STRIDE, PYCNN_ERROR_VALUE_BYTES, PYCNN_ERROR_WINDOW, PYCNN_OK, PoolGeometry,
+    PYCNN_ERROR_CODES, PYCNN_ERROR_PADDING, PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_VALUE_BYTES,
+    PYCNN_ERROR_WINDOW, PYCNN_OK, PoolGeometry,
 )
 from pycnn.kernels._runtime cimport (
-    Workspace, begin_call, begin_measure, end_call, end_measure, raise_status,
+    Workspace, begin_call, begin_measure, end_call, end_measure, measuring, raise_status,
 )
 from pycnn.kernels.pooling_backward cimport Job as BackwardJob, pool_backward
 from pycnn.kernels.pooling_common cimport Axis, axis_from, byte, end_tap, first_tap, place_t, steps_of
@@ -39,15 +41,12 @@ cdef bint _sees_cells(const PoolGeometry* g, int which) noexcept nogil:
 
 
 cdef int _check_axis(const PoolGeometry* g, int a) noexcept nogil:
+    cdef int status = check_windows(g.kernel[a], g.stride[a], g.dilation[a], g.pad[a], g.y_shape[2 + a])
     cdef Py_ssize_t reach
-    if g.kernel[a] < 1:
-        return PYCNN_ERROR_KERNEL
-    if g.stride[a] < 1:
-        return PYCNN_ERROR_STRIDE
-    if g.dilation[a] < 1:
-        return PYCNN_ERROR_DILATION
+    if status != PYCNN_OK:
+        return status
     reach = (g.kernel[a] - 1) * g.dilation[a]
-    if g.pad[a] < 0 or g.pad_after[a] < 0 or g.pad[a] > reach or g.pad_after[a] > reach:
+    if g.pad_after[a] < 0 or g.pad[a] > reach or g.pad_after[a] > reach:
         return PYCNN_ERROR_PADDING
     return PYCNN_OK
 
@@ -89,12 +88,29 @@ cdef View _view(const void* data, Py_ssize_t size, const Py_ssize_t* shape, cons
     return v
 
 
+# An array in which no window and cell meet.
+cdef bint _zero(void* array, Py_ssize_t size, const Py_ssize_t* shape, const Py_ssize_t* steps) noexcept nogil:
+    cdef Py_ssize_t n, c, d, h, w
+    if measuring():
+        return True
+    for n in range(shape[0]):
+        for c in range(shape[1]):
+            for d in range(shape[2]):
+                for h in range(shape[3]):
+                    for w in range(shape[4]):
+                        memset(<char*> array + size * (n * steps[0] + c * steps[1] + d * steps[2] + h * steps[3]
+                                                       + w * steps[4]), 0, size)
+    return True
+
+
 cdef bint _forward(const PoolGeometry* g, Py_ssize_t size, const void* x, void* y, byte* codes, const View* places,
                    bint mean) noexcept nogil:
     cdef ForwardJob job
     cdef View xv = _view(x, size, g.x_shape, g.x_steps), yv = _view(y, size, g.y_shape, g.y_steps)
     cdef View cv = _view(codes, 1, g.y_shape, g.code_steps)
     cdef int done = -1
+    if is_empty(g.x_shape):  # means of padding alone
+        return _zero(y, size, g.y_shape, g.y_steps)
     job.d, job.h, job.w = axis_from(g, 0), axis_from(g, 1), axis_from(g, 2)
     if mean:
         done = mean_planes(&xv, &yv, &job.d, &job.h, &job.w, g.count_include_pad, g.divisor)
@@ -164,6 +180,8 @@ cdef bint _backward(const PoolGeometry* g, Py_ssize_t size, const void* dy, cons
     cdef View dyv = _view(dy, size, g.y_shape, g.y_steps), dxv = _view(dx, size, g.x_shape, g.x_steps)
     cdef View cv = _view(codes, 1, g.y_shape, g.code_steps)
     cdef int done = -1
+    if is_empty(g.y_shape):
+        return _zero(dx, size, g.x_shape, g.x_steps)
     job.d, job.h, job.w = axis_from(g, 0), axis_from(g, 1), axis_from(g, 2)
     if codes == NULL:
         done = mean_planes_backward(&dyv, &dxv, &job.d, &job.h, &job.w, g.count_include_pad, g.divisor)
