@@ -49,6 +49,7 @@ for isa in $isas; do
 done
 printf '\n== random and tricky calls, threads, memory (%ss)\n' "$SECONDS"
 tests PYCNN_CACHE_MB=0 "${run[@]}" tests/test_hypothesis_*.py tests/test_activation_*.py \
-    tests/test_compact_places.py tests/test_adjoint.py tests/test_gradcheck_functions.py tests/test_nn_threads.py "$@"
+    tests/test_compact_places.py tests/test_adjoint.py tests/test_gradcheck_functions.py tests/test_nn_threads.py \
+    tests/test_capi.py tests/test_sum.py tests/test_optim.py "$@"
 tests "${run[@]}" tests/test_runtime.py tests/test_out_of_memory.py "$@"
 printf '\n== nothing found (%ss)\n' "$SECONDS"
