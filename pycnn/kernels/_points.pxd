@@ -57,20 +57,20 @@ cdef inline void _set_axis(Axis* a, Py_ssize_t* reach, Py_ssize_t taps, Py_ssize
         reach[t] = quotient(reach[t] - a.low, a.grain)
 
 
+cdef inline void _set_source(Points* p, const Py_ssize_t* shape, const Py_ssize_t* steps,
+                             const Py_ssize_t* out) noexcept nogil:
+    p.images = shape[0]
+    p.src_image, p.src_channel, p.src_line, p.src_pixel = steps[0], steps[1], steps[3], steps[4]
+    p.h.size, p.w.size = shape[3], shape[4]
+    p.h.out, p.w.out = out[3], out[4]
+
+
 cdef inline bint forward_points(Points* p, const Geometry* q) noexcept nogil:
     cdef Py_ssize_t i, j, t = 0
     p.taps = q.kernel[1] * q.kernel[2]
     if p.taps > MOST_TAPS:
         return False
-    p.images = q.x_shape[0]
-    p.src_image = q.x_steps[0]
-    p.src_channel = q.x_steps[1]
-    p.src_line = q.x_steps[3]
-    p.src_pixel = q.x_steps[4]
-    p.h.size = q.x_shape[3]
-    p.w.size = q.x_shape[4]
-    p.h.out = q.y_shape[3]
-    p.w.out = q.y_shape[4]
+    _set_source(p, q.x_shape, q.x_steps, q.y_shape)
     p.phases = p.h.phases = p.w.phases = 1
     for i in range(q.kernel[1]):
         for j in range(q.kernel[2]):
@@ -102,15 +102,7 @@ cdef inline bint backward_points(Points* p, const Geometry* q) noexcept nogil:
     if q.kernel[1] * q.kernel[2] > MOST_TAPS or p.h.phases > MOST_TAPS or p.w.phases > MOST_TAPS // p.h.phases:
         return False
     p.phases = p.h.phases * p.w.phases
-    p.images = q.y_shape[0]
-    p.src_image = q.y_steps[0]
-    p.src_channel = q.y_steps[1]
-    p.src_line = q.y_steps[3]
-    p.src_pixel = q.y_steps[4]
-    p.h.size = q.y_shape[3]
-    p.w.size = q.y_shape[4]
-    p.h.out = q.x_shape[3]
-    p.w.out = q.x_shape[4]
+    _set_source(p, q.y_shape, q.y_steps, q.x_shape)
     for phase in range(p.phases):
         p.first[phase] = n
         for i in range(q.kernel[1]):

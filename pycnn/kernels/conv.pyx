@@ -249,67 +249,6 @@ cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     return done
 
 
-# ---- forward, as pycnn.h has it
-
-cdef int _checked_forward(const Geometry* q, const floating* x, const floating* w, const floating* bias, floating* y,
-                          void* workspace, size_t n) noexcept nogil:
-    cdef Workspace place
-    cdef Job job
-    cdef int status = check_geometry(q, sizeof(floating))
-    if status != PYCNN_OK or is_empty(q.y_shape):
-        return status
-    if y == NULL or ((x == NULL or w == NULL) and not is_empty(q.x_shape)):
-        return PYCNN_ERROR_POINTER
-    job.src, job.w, job.bias, job.dst = x, w, bias, y
-    begin_call(&place, workspace, n)
-    return end_call(&place, workspace, _forward(<floating*> NULL, &job, q))
-
-
-cdef int conv_forward_f32(const Geometry* q, const float* x, const float* w, const float* bias, float* y,
-                          void* workspace, size_t n) noexcept nogil:
-    return _checked_forward(q, x, w, bias, y, workspace, n)
-
-
-cdef int conv_forward_f64(const Geometry* q, const double* x, const double* w, const double* bias, double* y,
-                          void* workspace, size_t n) noexcept nogil:
-    return _checked_forward(q, x, w, bias, y, workspace, n)
-
-
-cdef int conv_forward_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
-    cdef Workspace place
-    cdef Job job
-    cdef int done, status = check_geometry(q, value_bytes)
-    needed[0] = 0
-    if status != PYCNN_OK or is_empty(q.y_shape):
-        return status
-    job.src = job.w = job.bias = job.dst = NULL
-    begin_measure(&place)
-    done = _forward(<float*> NULL, &job, q) if value_bytes == sizeof(float) else _forward(<double*> NULL, &job, q)
-    return end_measure(&place, done, needed)
-
-
-def conv_forward(x,              # IN  (N, C, *spatial), its axes `order`
-                 w,              # IN  (F, C/groups, *kernel), contiguous
-                 bias,           # IN  (F,) or None
-                 y,              # OUT (N, F, *spatial), its axes `order`
-                 tuple order,
-                 tuple numbers):  # stride, pad (before) and dilation, each for D, H and W, and groups
-    """Write the convolution of x with w, plus bias, to y."""
-    cdef Geometry q
-    cdef Operands at
-    cdef void* b
-    cdef int status
-    read_geometry(&q, &at, x, w, y, order, numbers)
-    b = values(bias, at.size, q.y_shape[1])
-    with nogil:
-        if at.size == sizeof(float):
-            status = conv_forward_f32(&q, <float*> at.x, <float*> at.w, <float*> b, <float*> at.y, NULL, 0)
-        else:
-            status = conv_forward_f64(&q, <double*> at.x, <double*> at.w, <double*> b, <double*> at.y, NULL, 0)
-    if status != PYCNN_OK:
-        raise_status("conv_forward", status)
-
-
 # ---- the gradient for the input
 
 cdef bint _backward_phases(floating* tag, Job* job, const Geometry* q) noexcept nogil:
@@ -352,43 +291,94 @@ cdef int _backward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     return done
 
 
-cdef int _checked_backward(const Geometry* q, const floating* dy, const floating* w, const floating* bias, floating* dx,
-                           void* workspace, size_t n) noexcept nogil:
+# ---- both passes, as pycnn.h has them
+
+cdef int _pass(floating* tag, Job* job, const Geometry* q, bint backward) noexcept nogil:
+    return _backward(tag, job, q) if backward else _forward(tag, job, q)
+
+
+cdef int _checked(const Geometry* q, bint backward, const floating* src, const floating* w, const floating* bias,
+                  floating* dst, void* workspace, size_t n) noexcept nogil:
     cdef Workspace place
     cdef Job job
+    cdef const Py_ssize_t* read = &q.y_shape[0] if backward else &q.x_shape[0]
+    cdef const Py_ssize_t* written = &q.x_shape[0] if backward else &q.y_shape[0]
     cdef int status = check_geometry(q, sizeof(floating))
-    if status != PYCNN_OK or is_empty(q.x_shape):
+    if status != PYCNN_OK or is_empty(written):
         return status
-    if dx == NULL or ((dy == NULL or w == NULL) and not is_empty(q.y_shape)):
+    if dst == NULL or ((src == NULL or w == NULL) and not is_empty(read)):
         return PYCNN_ERROR_POINTER
-    job.src, job.w, job.bias, job.dst = dy, w, bias, dx
+    job.src, job.w, job.bias, job.dst = src, w, bias, dst
     job.patches.taps.offset = NULL
     begin_call(&place, workspace, n)
-    return end_call(&place, workspace, _backward(<floating*> NULL, &job, q))
+    return end_call(&place, workspace, _pass(<floating*> NULL, &job, q, backward))
 
 
-cdef int conv_backward_input_f32(const Geometry* q, const float* dy, const float* w, const float* bias, float* dx,
-                                 void* workspace, size_t n) noexcept nogil:
-    return _checked_backward(q, dy, w, bias, dx, workspace, n)
-
-
-cdef int conv_backward_input_f64(const Geometry* q, const double* dy, const double* w, const double* bias, double* dx,
-                                 void* workspace, size_t n) noexcept nogil:
-    return _checked_backward(q, dy, w, bias, dx, workspace, n)
-
-
-cdef int conv_backward_input_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+cdef int _workspace(const Geometry* q, bint backward, size_t value_bytes, size_t* needed) noexcept nogil:
     cdef Workspace place
     cdef Job job
     cdef int done, status = check_geometry(q, value_bytes)
     needed[0] = 0
-    if status != PYCNN_OK or is_empty(q.x_shape):
+    if status != PYCNN_OK or is_empty(&q.x_shape[0] if backward else &q.y_shape[0]):
         return status
     job.src = job.w = job.bias = job.dst = NULL
     job.patches.taps.offset = NULL
     begin_measure(&place)
-    done = _backward(<float*> NULL, &job, q) if value_bytes == sizeof(float) else _backward(<double*> NULL, &job, q)
+    if value_bytes == sizeof(float):
+        done = _pass(<float*> NULL, &job, q, backward)
+    else:
+        done = _pass(<double*> NULL, &job, q, backward)
     return end_measure(&place, done, needed)
+
+
+cdef int conv_forward_f32(const Geometry* q, const float* x, const float* w, const float* bias, float* y,
+                          void* workspace, size_t n) noexcept nogil:
+    return _checked(q, False, x, w, bias, y, workspace, n)
+
+
+cdef int conv_forward_f64(const Geometry* q, const double* x, const double* w, const double* bias, double* y,
+                          void* workspace, size_t n) noexcept nogil:
+    return _checked(q, False, x, w, bias, y, workspace, n)
+
+
+cdef int conv_forward_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+    return _workspace(q, False, value_bytes, needed)
+
+
+cdef int conv_backward_input_f32(const Geometry* q, const float* dy, const float* w, const float* bias, float* dx,
+                                 void* workspace, size_t n) noexcept nogil:
+    return _checked(q, True, dy, w, bias, dx, workspace, n)
+
+
+cdef int conv_backward_input_f64(const Geometry* q, const double* dy, const double* w, const double* bias, double* dx,
+                                 void* workspace, size_t n) noexcept nogil:
+    return _checked(q, True, dy, w, bias, dx, workspace, n)
+
+
+cdef int conv_backward_input_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+    return _workspace(q, True, value_bytes, needed)
+
+
+def conv_forward(x,              # IN  (N, C, *spatial), its axes `order`
+                 w,              # IN  (F, C/groups, *kernel), contiguous
+                 bias,           # IN  (F,) or None
+                 y,              # OUT (N, F, *spatial), its axes `order`
+                 tuple order,
+                 tuple numbers):  # stride, pad (before) and dilation, each for D, H and W, and groups
+    """Write the convolution of x with w, plus bias, to y."""
+    cdef Geometry q
+    cdef Operands at
+    cdef void* b
+    cdef int status
+    read_geometry(&q, &at, x, w, y, order, numbers)
+    b = values(bias, at.size, q.y_shape[1])
+    with nogil:
+        if at.size == sizeof(float):
+            status = conv_forward_f32(&q, <float*> at.x, <float*> at.w, <float*> b, <float*> at.y, NULL, 0)
+        else:
+            status = conv_forward_f64(&q, <double*> at.x, <double*> at.w, <double*> b, <double*> at.y, NULL, 0)
+    if status != PYCNN_OK:
+        raise_status("conv_forward", status)
 
 
 def conv_backward_input(dy,              # IN  (N, F, *spatial), its axes `order`
