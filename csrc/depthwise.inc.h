@@ -168,12 +168,15 @@ ALWAYS_INLINE void NAME(dw_rows)(const int kh, const int kw, const int stride, R
 }
 
 /* Kernels with code of their own: rows, columns, rows of taps from one row of outputs to the next. Few where almost all
- * planes go another way (depthwise_direct.inc.h). */
-#ifdef DW_MASKED
+ * planes go another way (depthwise_direct.inc.h), none in plain C, which would be a quarter larger. */
+#if defined(DW_MASKED)
 #define DW_KERNELS(X) X(3, 3, 1)
-#else
+#elif defined(PYCNN_ISA_NEON)
 #define DW_KERNELS(X)                                                                                   \
     X(3, 3, 1) X(3, 3, 2) X(5, 5, 1) X(5, 5, 2) X(1, 1, 1) X(1, 2, 1) X(2, 1, 1) X(2, 2, 1) X(2, 3, 1) X(3, 2, 1)
+#define DW_OWN_DOTS
+#else
+#define DW_KERNELS(X)
 #endif
 
 #define DW_ONE(kh, kw, stride)                                                                                  \
@@ -287,7 +290,7 @@ ALWAYS_INLINE vec NAME(dw_mask)(ptrdiff_t cols) {
                                                     const REAL *dy, const pycnn_window *p) {                          \
         NAME(dw_dot_part)(kh, kw, stride, sums, src, column, dy, p, NAME(dw_mask)(p->cols));                          \
     }
-#ifndef DW_MASKED
+#ifdef DW_OWN_DOTS
 DW_DOT(3, 3, 1)
 DW_DOT(3, 3, 2)
 DW_DOT(5, 2, 1)
@@ -303,7 +306,7 @@ DW_DOT(1, 1, 1)
 
 static void NAME(dw_dot_any)(REAL *sums, const REAL *src, const REAL *dy, const pycnn_window *p) {
     const ptrdiff_t *column = p->column;
-#ifndef DW_MASKED
+#ifdef DW_OWN_DOTS
     const ptrdiff_t stride = p->tap_line && p->src_line % p->tap_line == 0 ? p->src_line / p->tap_line : 0;
     if (p->kh == 3 && p->kw == 3 && (stride == 1 || stride == 2)) {
         (stride == 1 ? NAME(dw_dot_3x3_1) : NAME(dw_dot_3x3_2))(sums, src, column, dy, p);
@@ -365,6 +368,7 @@ static const TYPED(pycnn_depthwise) NAME(depthwise_table) = {
 
 #undef DW_MASKED
 #undef DW_KERNELS
+#undef DW_OWN_DOTS
 #undef DW_ROWS
 #undef DW_MOST_HELD
 #undef peven
