@@ -18,7 +18,7 @@
 #include <malloc.h>
 #endif
 
-enum { HEADER = 64, CLASSES = 256, SMALLEST = 256 };
+enum { HEADER = 64, CLASSES = 256, SMALLEST_LOG = 8, SMALLEST = 1 << SMALLEST_LOG };
 #define HUGE_PAGE ((size_t)2 << 20)
 
 typedef struct block {
@@ -37,21 +37,16 @@ static struct {
 
 /* The class of a request and, through *rounded, the bytes a block of that class has. */
 static int size_class(size_t bytes, size_t *rounded) {
-    size_t power = SMALLEST;
-    int index = 0;
-    while (power < bytes) {
-        const size_t step = power / 4;
-        for (int quarter = 1; quarter <= 4; quarter++) {
-            index++;
-            if (bytes <= power + quarter * step) {
-                *rounded = power + quarter * step;
-                return index;
-            }
-        }
-        power *= 2;
+    int log = SMALLEST_LOG;
+    if (bytes <= SMALLEST) {
+        *rounded = SMALLEST;
+        return 0;
     }
-    *rounded = power;
-    return index;
+    bytes--;
+    while (bytes >> (log + 1)) log++;
+    const int quarter = (int)(bytes >> (log - 2)) & 3;
+    *rounded = (size_t)(quarter + 5) << (log - 2);
+    return 4 * (log - SMALLEST_LOG) + quarter + 1;
 }
 
 static block_t *system_alloc(size_t bytes) {

@@ -1,7 +1,7 @@
 # Sizes and steps of a convolution, as every kernel gets them, and whether they make sense.
 
 from pycnn.kernels._call cimport View, read_volume
-from pycnn.kernels._integers cimport too_many_bytes
+from pycnn.kernels._integers cimport quotient, remainder, too_many_bytes
 from pycnn.kernels._pycnn_h cimport (
     ConvGeometry as Geometry, PYCNN_ERROR_DILATION, PYCNN_ERROR_GROUPS, PYCNN_ERROR_KERNEL, PYCNN_ERROR_PADDING,
     PYCNN_ERROR_SHAPE, PYCNN_ERROR_STRIDE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK,
@@ -85,12 +85,21 @@ cdef inline int check_geometry(const Geometry* q, size_t value_bytes) noexcept n
         w *= q.kernel[a]
     if too_many_bytes(w * TAP_BYTES):
         return PYCNN_ERROR_KERNEL
-    if q.groups < 1 or q.x_shape[1] % q.groups or q.y_shape[1] % q.groups:
+    if q.groups < 1 or remainder(q.x_shape[1], q.groups) or remainder(q.y_shape[1], q.groups):
         return PYCNN_ERROR_GROUPS
-    w *= (<double> q.y_shape[1] + SPARE * <double> q.groups) * (q.x_shape[1] // q.groups + SPARE)
+    w *= (<double> q.y_shape[1] + SPARE * <double> q.groups) * (quotient(q.x_shape[1], q.groups) + SPARE)
     if q.x_shape[0] != q.y_shape[0] or too_many_bytes(max(x, y, w) * value_bytes):
         return PYCNN_ERROR_SHAPE
     return PYCNN_OK
+
+
+# Channels and filters of a group.
+cdef inline Py_ssize_t group_channels(const Geometry* q) noexcept nogil:
+    return quotient(q.x_shape[1], q.groups)
+
+
+cdef inline Py_ssize_t group_filters(const Geometry* q) noexcept nogil:
+    return quotient(q.y_shape[1], q.groups)
 
 
 # Whether the volume is one image, unpadded, under a kernel of one image.

@@ -1,22 +1,30 @@
 # Integer arithmetic of cutting work into pieces; b > 0 throughout.
+#
+# A division costs more than asking whether there is one: in a small call most things fit once, most strides and parts
+# are 1. The question is b > 1, not b == 1, which the compiler would answer by dividing.
 
 
 # Division that rounds up and down, also below zero.
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b if a > 0 else -((-a) // b)
+    if a <= b and a > 0:
+        return 1
+    if b > 1:
+        return (a + b - 1) // b if a > 0 else -((-a) // b)
+    return a
 
 
 cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a // b if a >= 0 else -((b - 1 - a) // b)
+    if b > 1:
+        return a // b if a >= 0 else -((b - 1 - a) // b)
+    return a
 
 
-# By a stride, which is 1 mostly: asking costs less than a division, and there is one for each tap.
 cdef inline Py_ssize_t quotient(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a if b == 1 else a // b
+    return a // b if b > 1 else a
 
 
 cdef inline Py_ssize_t remainder(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return 0 if b == 1 else a % b
+    return a % b if b > 1 else 0
 
 
 # The least multiple of b that is at least a >= 0.
@@ -26,7 +34,7 @@ cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 
 # Where part i begins when n things are dealt out to `parts` parts as evenly as can be; part `parts` begins at n.
 cdef inline Py_ssize_t part_begin(Py_ssize_t i, Py_ssize_t parts, Py_ssize_t n) noexcept nogil:
-    return i * n // parts
+    return i * n // parts if parts > 1 else i * n
 
 
 # The part to which thing number k belongs.

@@ -17,7 +17,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry, has_values
+from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._runtime cimport Direct, Window, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport lanes, plane_merge, plane_pad, plane_sum, planes_in_place, planes_sum
@@ -152,8 +152,8 @@ cdef void _plan_copy(PlaneSum* p, Py_ssize_t vl, size_t value_size) noexcept nog
 
 
 cdef bint plan_planes(PlaneSum* p, const Geometry* q, bint backward, Py_ssize_t vl, size_t value_size) noexcept nogil:
-    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
-    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
+    cdef Py_ssize_t channels = group_channels(q)
+    cdef Py_ssize_t filters = group_filters(q)
     cdef Py_ssize_t a, f
     if q.kernel[0] != 1 or q.stride[0] != 1 or q.pad[0] != 0 or not has_values(q) or q.x_shape[2] != q.y_shape[2]:
         return False
@@ -325,8 +325,8 @@ cdef bint plan_direct(Direct* d, const Geometry* q, const Plane* src, const Plan
 
 cdef bint _plan_planes(PlanesJob* job, const Geometry* q, bint backward) noexcept nogil:
     cdef Direct* d = &job.direct
-    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
-    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
+    cdef Py_ssize_t channels = group_channels(q)
+    cdef Py_ssize_t filters = group_filters(q)
     cdef Py_ssize_t taps = q.kernel[1] * q.kernel[2]
     job.src = plane_of(q.y_shape, q.y_steps) if backward else plane_of(q.x_shape, q.x_steps)
     job.dst = plane_of(q.x_shape, q.x_steps) if backward else plane_of(q.y_shape, q.y_steps)

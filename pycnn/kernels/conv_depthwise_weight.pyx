@@ -13,7 +13,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._geometry cimport group_filters, Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._runtime cimport Direct, Window, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport lanes, plane_dot, plane_fold, plane_pad, planes_products
@@ -106,7 +106,7 @@ cdef bint _plan_planes(PlanesJob* job, const Geometry* q) noexcept nogil:
     cdef Plane src = plane_of(q.x_shape, q.x_steps)
     cdef Py_ssize_t wanted
     job.dst = plane_of(q.y_shape, q.y_steps)
-    job.filters = q.y_shape[1] // q.groups
+    job.filters = group_filters(q)
     if q.x_shape[1] != q.groups or job.filters > MOST_FILTERS or q.x_shape[2] != 1:
         return False
     if not plan_direct(d, q, &src, &job.dst, q.stride[1]):

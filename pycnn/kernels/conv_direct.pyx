@@ -19,8 +19,8 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
-from pycnn.kernels._integers cimport ceil_div, part_begin, remainder, round_up
+from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, is_depthwise, is_flat, Geometry
+from pycnn.kernels._integers cimport ceil_div, part_begin, quotient, remainder, round_up
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, flatten_planes, \
     forward_planes
@@ -166,10 +166,12 @@ cdef void _fill(floating* tag, const Job* job, Py_ssize_t image, Py_ssize_t m0, 
 
 cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Planes* p = &job.planes
-    cdef Py_ssize_t row_chunk = chunk % job.row_chunks
-    cdef Py_ssize_t stripe = chunk // job.row_chunks % job.stripes
-    cdef Py_ssize_t image = chunk // (job.row_chunks * job.stripes) % p.images
-    cdef Py_ssize_t g = chunk // (job.row_chunks * job.stripes * p.images)
+    cdef Py_ssize_t row_chunk = remainder(chunk, job.row_chunks)
+    cdef Py_ssize_t whole_stripe = quotient(chunk, job.row_chunks)
+    cdef Py_ssize_t stripe = remainder(whole_stripe, job.stripes)
+    cdef Py_ssize_t whole_image = quotient(whole_stripe, job.stripes)
+    cdef Py_ssize_t image = remainder(whole_image, p.images)
+    cdef Py_ssize_t g = quotient(whole_image, p.images)
     cdef Py_ssize_t r0 = part_begin(row_chunk, job.row_chunks, job.row_panels)
     cdef Py_ssize_t r1 = part_begin(row_chunk + 1, job.row_chunks, job.row_panels)
     cdef Py_ssize_t row = stripe * p.stripe
@@ -304,26 +306,25 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Planes* p = &job.planes
     cdef double weights = <double> job.groups * job.rows * job.channels * p.taps
     cdef Py_ssize_t chunks
-    cdef bint ok
+    cdef size_t packed_bytes
     job.in_place = flatten_planes(p, job.dst_line, job.dst_pixel)
     _plan(tag, job)
-    job.packed = allocate(<size_t> (job.groups * job.packed_group) * sizeof(floating))
-    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
-    chunks = job.groups * p.images * job.stripes * job.row_chunks
-    ok = job.packed != NULL and job.scratch != NULL
-    if ok:
+    packed_bytes = (<size_t> (job.groups * job.packed_group) * sizeof(floating) + 63) // 64 * 64
+    job.packed = allocate(packed_bytes + job.slot_bytes * <size_t> num_slots())
+    if job.packed != NULL:
+        job.scratch = <char*> job.packed + packed_bytes
+        chunks = job.groups * p.images * job.stripes * job.row_chunks
         parallel_work(_pack_f32 if floating is float else _pack_f64, job, job.groups * job.row_panels, weights)
         parallel_work(_chunk_f32 if floating is float else _chunk_f64, job, chunks,
                       weights * p.images * p.out_h * p.out_w)
-    release(job.packed)
-    release(job.scratch)
-    return ok
+        release(job.packed)
+    return job.packed != NULL
 
 
 cdef int _forward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     cdef Planes* p = &job.planes
-    job.rows = q.y_shape[1] // q.groups
-    job.channels = q.x_shape[1] // q.groups
+    job.rows = group_filters(q)
+    job.channels = group_channels(q)
     if not forward_planes(p, q):
         return -1
     job.w_row = job.channels * p.taps
@@ -361,8 +362,8 @@ cdef int _backward(const Geometry* q, Job* job, floating* dst) noexcept nogil:
     job.whole = dst if reached_h < phases_h or reached_w < phases_w else NULL
     job.whole_line, job.whole_pixel, job.height, job.width = q.x_steps[3], q.x_steps[4], q.x_shape[3], q.x_shape[4]
     job.stride = q.stride[1]
-    job.rows = q.x_shape[1] // q.groups
-    job.channels = q.y_shape[1] // q.groups
+    job.rows = group_channels(q)
+    job.channels = group_filters(q)
     job.w_row = q.kernel[1] * q.kernel[2]
     job.w_channel = job.rows * job.w_row
     job.dst_image = q.x_steps[0]

@@ -15,7 +15,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
+from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, is_depthwise, is_flat, Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._planes cimport Planes, cut_planes, fill_planes, forward_planes
 from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, plane_choice, release
@@ -193,8 +193,8 @@ cdef int few_weight_run(const Geometry* q, const floating* x, const floating* dy
     job.vl = lanes(<floating*> NULL)
     job.mr = tile_rows(<floating*> NULL)
     job.groups = q.groups
-    job.filters = q.y_shape[1] // q.groups
-    job.channels = q.x_shape[1] // q.groups
+    job.filters = group_filters(q)
+    job.channels = group_channels(q)
     job.depth = job.channels * job.planes.taps
     job.dy_image = q.y_steps[0]
     job.dy_channel = q.y_steps[1]

@@ -17,7 +17,7 @@
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
-from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
+from pycnn.kernels._geometry cimport Geometry, group_channels, group_filters, has_values, is_depthwise, is_flat
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._points cimport MOST_TAPS, Points, backward_points, copy_rows, copy_unit, find_unit, \
@@ -273,6 +273,14 @@ cdef bint _pays(floating* tag, const Job* job) noexcept nogil:
     return here < there
 
 
+# What `_pays` denies in any case, seen at once, for small calls: filters that fill half a vector at most, and rows in
+# which the numbers that planes add between two of them are half as many at most.
+cdef bint _never_pays(floating* tag, const Geometry* q, bint backward) noexcept nogil:
+    cdef Py_ssize_t filters = group_channels(q) if backward else group_filters(q)
+    cdef Py_ssize_t width = q.x_shape[4] if backward else q.y_shape[4]
+    return 2 * filters <= lanes(tag) and 2 * (q.kernel[2] - 1) * q.dilation[2] <= width
+
+
 cdef int filters_run(const Geometry* q, bint backward, const floating* src, const floating* w, const floating* bias,
                      floating* dst) noexcept nogil:
     cdef Job job
@@ -281,7 +289,7 @@ cdef int filters_run(const Geometry* q, bint backward, const floating* src, cons
     cdef Py_ssize_t choice = plane_choice()
     if not is_flat(q) or not has_values(q) or (steps[4] != 1 and steps[1] != 1):
         return -1
-    if 0 <= choice < 3 or (choice < 0 and is_depthwise(q)):
+    if 0 <= choice < 3 or (choice < 0 and (is_depthwise(q) or (steps[4] == 1 and _never_pays(dst, q, backward)))):
         return -1
     if not (backward_points(&job.points, q) if backward else forward_points(&job.points, q)):
         return -1
@@ -290,8 +298,8 @@ cdef int filters_run(const Geometry* q, bint backward, const floating* src, cons
     job.bias = bias
     job.dst = dst
     job.groups = q.groups
-    job.filters = (q.x_shape[1] if backward else q.y_shape[1]) // q.groups
-    job.channels = (q.y_shape[1] if backward else q.x_shape[1]) // q.groups
+    job.filters = group_channels(q) if backward else group_filters(q)
+    job.channels = group_filters(q) if backward else group_channels(q)
     job.w_row = taps if backward else job.channels * taps
     job.w_channel = job.filters * taps if backward else taps
     if choice < 0 and steps[4] == 1 and not _pays(dst, &job):

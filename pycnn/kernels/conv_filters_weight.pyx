@@ -13,7 +13,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry, has_values, is_depthwise, is_flat
+from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, is_depthwise, is_flat, Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._points cimport Points, copy_unit, find_unit, flatten_points, forward_points, lay_out, \
     set_unit
@@ -356,8 +356,8 @@ cdef int filters_weight_run(const Geometry* q, const floating* x, const floating
     job.dy = dy
     job.dw = dw
     job.groups = q.groups
-    job.filters = q.y_shape[1] // q.groups
-    job.channels = q.x_shape[1] // q.groups
+    job.filters = group_filters(q)
+    job.channels = group_channels(q)
     job.dy_image = q.y_steps[0]
     job.dy_channel = q.y_steps[1]
     job.dy_line = q.y_steps[3]

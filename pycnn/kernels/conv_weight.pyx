@@ -16,7 +16,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._call cimport View, read_volume, values
-from pycnn.kernels._geometry cimport Geometry, Operands, check_geometry, has_values, read_geometry
+from pycnn.kernels._geometry cimport check_geometry, group_channels, has_values, read_geometry, Geometry, Operands
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
 from pycnn.kernels._pycnn_h cimport PYCNN_ERROR_POINTER, PYCNN_OK
@@ -344,7 +344,7 @@ cdef int _weight(floating* tag, Job* job, const Geometry* q) noexcept nogil:
 # ---- as pycnn.h has it
 
 cdef int _zero(floating* dw, const Geometry* q) noexcept nogil:
-    cdef Py_ssize_t n = q.y_shape[1] * (q.x_shape[1] // q.groups) * q.kernel[0] * q.kernel[1] * q.kernel[2]
+    cdef Py_ssize_t n = q.y_shape[1] * group_channels(q) * q.kernel[0] * q.kernel[1] * q.kernel[2]
     if n == 0:
         return PYCNN_OK
     if dw == NULL:

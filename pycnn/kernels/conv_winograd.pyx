@@ -19,7 +19,7 @@
 from cython cimport floating
 from libc.string cimport memcpy, memset
 
-from pycnn.kernels._geometry cimport Geometry, has_values
+from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, round_up
 from pycnn.kernels._runtime cimport algorithm, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
@@ -328,8 +328,8 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
 # channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 3 to 512 channels and 7 to
 # 224 pixels a side with AVX-512.
 cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, bint weight) noexcept nogil:
-    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
-    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
+    cdef Py_ssize_t channels = group_channels(q)
+    cdef Py_ssize_t filters = group_filters(q)
     cdef double tiles = <double> out[0] * out[2] * ceil_div(out[3], m) * ceil_div(out[4], m)
     cdef double transform = 350 if m == 4 else 140
     cdef double pair = 500 if weight else (200 if m == 4 else 100)
@@ -357,7 +357,7 @@ cdef Py_ssize_t winograd_tile(const Geometry* q, Pass which) noexcept nogil:
         return 0
     if m > 0:
         return m
-    direct = 9.0 * out[0] * out[2] * out[3] * out[4] * (q.x_shape[1] // q.groups) * (q.y_shape[1] // q.groups)
+    direct = 9.0 * out[0] * out[2] * out[3] * out[4] * group_channels(q) * group_filters(q)
     two = _cost(q, 2, out, which == BACKWARD_WEIGHT)
     four = _cost(q, 4, out, which == BACKWARD_WEIGHT)
     if min(two, four) >= direct:
@@ -370,8 +370,8 @@ cdef int winograd_run(const Geometry* q, Py_ssize_t m, bint backward, const floa
     cdef Job job
     cdef Py_ssize_t g
     cdef int done
-    cdef Py_ssize_t filters = q.y_shape[1] // q.groups
-    cdef Py_ssize_t channels = q.x_shape[1] // q.groups
+    cdef Py_ssize_t filters = group_filters(q)
+    cdef Py_ssize_t channels = group_channels(q)
     if backward:
         job.grid = grid_of(q.x_shape, m)
         job.src_plane = plane_of(q.y_shape, q.y_steps)

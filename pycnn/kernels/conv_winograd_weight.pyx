@@ -18,7 +18,7 @@
 from cython cimport floating
 from libc.string cimport memset
 
-from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._geometry cimport group_channels, group_filters, Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
 from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, winograd_delta, winograd_gradient, \
@@ -300,8 +300,8 @@ cdef int winograd_weight_run(const Geometry* q, Py_ssize_t m, const floating* x,
     job.grid = grid_of(q.y_shape, m)
     job.x_plane = plane_of(q.x_shape, q.x_steps)
     job.dy_plane = plane_of(q.y_shape, q.y_steps)
-    job.filters = q.y_shape[1] // q.groups
-    job.channels = q.x_shape[1] // q.groups
+    job.filters = group_filters(q)
+    job.channels = group_channels(q)
     job.pad_h = q.pad[1]
     job.pad_w = q.pad[2]
     job.not_finite = measuring()
