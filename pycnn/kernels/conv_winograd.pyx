@@ -32,6 +32,7 @@ cdef enum:
     BLOCK_BYTES = 512 << 10   # of V and S, by tiles
     LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly
     FEW_TILES = 128           # up to which work is cut by filters
+    OWN_BYTES = 3 << 20       # of U or V, up to which each thread makes its own
 
 ctypedef struct Job:
     Grid grid
@@ -50,11 +51,13 @@ ctypedef struct Job:
     Py_ssize_t block_tiles         # most tiles whose V and S are held at once
     Py_ssize_t block_segments, blocks
     Py_ssize_t tile_step, v_step   # of V: from tile to tile, from point to point
-    void* u
-    void* v
     Py_ssize_t lines_size, space_size, v_size, s_size, u_size  # values of a thread's memory
     char* scratch
     size_t slot_bytes
+    Py_ssize_t common_size         # values of U, by tiles, or of V, by filters, which all pieces of work read
+    void* common
+    bint own                       # each thread has a common of its own
+    char* made                     # which have been made
     int not_finite                 # set by any thread
 
 
@@ -144,24 +147,53 @@ cdef void _make_y(Job* job, const Segment* seg, Py_ssize_t row0, const floating*
         from_lanes(dst + row * p.line, lines + row * pitch * job.vl, p.channel, p.pixel, cols, filters)
 
 
-# ---- by tiles
+# ---- U by tiles, or V by filters: what all pieces of work read
 
-cdef void _weights_chunk(floating* tag, Job* job, Py_ssize_t vector, Py_ssize_t slot) noexcept nogil:
-    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef Py_ssize_t panel = part_of(vector, job.panels, job.vectors)
-    cdef Py_ssize_t first, width, u_step
+# How many pieces it is made in: a vector of filters, or one segment of a vector of channels.
+cdef Py_ssize_t _common_pieces(const Job* job) noexcept nogil:
+    return job.grid.segments * ceil_div(job.channels, job.vl) if job.by_filters else job.vectors
+
+
+cdef void _make_common(Job* job, Py_ssize_t piece, floating* common, floating* lines) noexcept nogil:
+    cdef Py_ssize_t groups = ceil_div(job.channels, job.vl)
+    cdef Py_ssize_t panel, first, width
+    cdef Segment seg
+    if job.by_filters:
+        seg = find_segment(&job.grid, piece // groups)
+        _make_v(job, &seg, piece % groups * job.vl, common + seg.index * job.tile_step, lines, lines + job.lines_size)
+        return
+    panel = part_of(piece, job.panels, job.vectors)
     first = part_begin(panel, job.panels, job.vectors)
     width = (part_begin(panel + 1, job.panels, job.vectors) - first) * job.vl
-    u_step = _u_step(job, job.channels, width)
-    _make_u(job, vector * job.vl, 0, job.channels,
-            <floating*> job.u + panel * job.u_size + (vector - first) * job.vl, u_step, width, lines)
+    _make_u(job, piece * job.vl, 0, job.channels, common + panel * job.u_size + (piece - first) * job.vl,
+            _u_step(job, job.channels, width), width, lines)
 
+
+cdef void _common_chunk(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noexcept nogil:
+    _make_common(job, piece, <floating*> job.common, <floating*> (job.scratch + <size_t> slot * job.slot_bytes))
+
+
+# What thread `slot` reads; its own it makes when it first asks.
+cdef const floating* _common_of(floating* tag, Job* job, Py_ssize_t slot, floating* lines) noexcept nogil:
+    cdef floating* common = <floating*> job.common
+    cdef Py_ssize_t piece
+    if job.own:
+        common += slot * job.common_size
+        if not job.made[slot]:
+            job.made[slot] = 1
+            for piece in range(_common_pieces(job)):
+                _make_common(job, piece, common, lines)
+    return common
+
+
+# ---- by tiles
 
 cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slot) noexcept nogil:
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
     cdef floating* space = lines + job.lines_size
     cdef floating* v = space + job.space_size
     cdef floating* s = v + job.v_size
+    cdef const floating* u = _common_of(tag, job, slot, lines)
     cdef Py_ssize_t s0 = block * job.grid.segments // job.blocks
     cdef Py_ssize_t s1 = (block + 1) * job.grid.segments // job.blocks
     cdef Py_ssize_t base = first_tile(&job.grid, s0)
@@ -175,8 +207,8 @@ cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slo
     for panel in range(job.panels):
         first = part_begin(panel, job.panels, job.vectors)
         vectors = part_begin(panel + 1, job.panels, job.vectors) - first
-        _multiply(job, v, count, <const floating*> job.u + panel * job.u_size,
-                  _u_step(job, job.channels, vectors * job.vl), vectors, 0, job.channels, s)
+        _multiply(job, v, count, u + panel * job.u_size, _u_step(job, job.channels, vectors * job.vl), vectors, 0,
+                  job.channels, s)
         for number in range(s0, s1):
             seg = find_segment(&job.grid, number)
             for i in range(vectors):
@@ -186,18 +218,11 @@ cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slo
 
 # ---- by filters
 
-cdef void _inputs_chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef Py_ssize_t groups = ceil_div(job.channels, job.vl)
-    cdef Segment seg = find_segment(&job.grid, chunk // groups)
-    _make_v(job, &seg, chunk % groups * job.vl, <floating*> job.v + seg.index * job.tile_step, lines,
-            lines + job.lines_size)
-
-
 cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t slot) noexcept nogil:
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
     cdef floating* u = lines + job.lines_size + job.space_size
     cdef floating* s = u + job.u_size
+    cdef const floating* v = _common_of(tag, job, slot, lines)
     cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
@@ -210,7 +235,7 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
         u_step = _u_step(job, c1 - c0, width)
         for i in range(vectors):
             _make_u(job, (first + i) * job.vl, c0, c1, u + i * job.vl, u_step, width, lines)
-        _multiply(job, <const floating*> job.v, count, u, u_step, vectors, c0, c1, s)
+        _multiply(job, v, count, u, u_step, vectors, c0, c1, s)
     for number in range(job.grid.segments):
         seg = find_segment(&job.grid, number)
         for i in range(vectors):
@@ -218,12 +243,12 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
                     width, lines)
 
 
-cdef void _weights_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _weights_chunk(<float*> NULL, <Job*> context, chunk, slot)
+cdef void _common_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _common_chunk(<float*> NULL, <Job*> context, chunk, slot)
 
 
-cdef void _weights_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _weights_chunk(<double*> NULL, <Job*> context, chunk, slot)
+cdef void _common_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _common_chunk(<double*> NULL, <Job*> context, chunk, slot)
 
 
 cdef void _tiles_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -232,14 +257,6 @@ cdef void _tiles_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
 
 cdef void _tiles_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     _tiles_chunk(<double*> NULL, <Job*> context, chunk, slot)
-
-
-cdef void _inputs_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _inputs_chunk(<float*> NULL, <Job*> context, chunk, slot)
-
-
-cdef void _inputs_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _inputs_chunk(<double*> NULL, <Job*> context, chunk, slot)
 
 
 cdef void _filters_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -276,8 +293,12 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
         job.u_size = g.points * _u_step(job, job.channels, width)
     job.v_step = job.block_tiles * job.tile_step + job.vl
-    if not job.by_filters:
+    if job.by_filters:
+        job.common_size = g.points * job.v_step
+    else:
+        job.common_size = job.panels * job.u_size
         job.v_size = g.points * job.v_step
+    job.own = job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES
     job.s_size = g.points * _s_step(job, job.block_tiles, width)
     job.lines_size = ((g.m + 2) * (g.m * g.most_tiles + 2) + g.m * g.most_tiles + 1) * job.vl
     job.lines_size = max(job.lines_size, 9 * 16 * job.vl)
@@ -289,35 +310,25 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
 
 
 cdef int _run(floating* tag, Job* job) noexcept nogil:
-    cdef double work = <double> job.rows * job.channels * job.grid.tiles * job.grid.points
     cdef double weights = <double> job.rows * job.channels * job.grid.points
-    cdef Py_ssize_t vectors_in
+    cdef double work = weights * job.grid.tiles
+    cdef size_t slots = <size_t> num_slots()
     cdef bint ok
     _plan(tag, job)
-    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
-    if job.by_filters:
-        job.v = allocate(<size_t> (job.grid.points * job.v_step) * sizeof(floating))
-        job.u = NULL
-        ok = job.scratch != NULL and job.v != NULL
-        vectors_in = job.grid.segments * ceil_div(job.channels, job.vl)
-        if ok and floating is float:
-            parallel_work(_inputs_f32, job, vectors_in, work / job.rows * 4)
-            parallel_work(_filters_f32, job, job.panels, work + weights)
-        elif ok:
-            parallel_work(_inputs_f64, job, vectors_in, work / job.rows * 4)
-            parallel_work(_filters_f64, job, job.panels, work + weights)
-    else:
-        job.u = allocate(<size_t> (job.panels * job.u_size) * sizeof(floating))
-        job.v = NULL
-        ok = job.scratch != NULL and job.u != NULL
-        if ok and floating is float:
-            parallel_work(_weights_f32, job, job.vectors, weights)
-            parallel_work(_tiles_f32, job, job.blocks, work)
-        elif ok:
-            parallel_work(_weights_f64, job, job.vectors, weights)
-            parallel_work(_tiles_f64, job, job.blocks, work)
-    release(job.u)
-    release(job.v)
+    job.scratch = <char*> allocate((job.slot_bytes + 1) * slots)
+    job.common = allocate(<size_t> job.common_size * sizeof(floating) * (slots if job.own else 1))
+    ok = job.scratch != NULL and job.common != NULL
+    if ok and job.own:
+        job.made = job.scratch + job.slot_bytes * slots
+        memset(job.made, 0, slots)
+    elif ok:
+        parallel_work(_common_f32 if floating is float else _common_f64, job, _common_pieces(job),
+                      work / job.rows * 4 if job.by_filters else weights)
+    if ok and job.by_filters:
+        parallel_work(_filters_f32 if floating is float else _filters_f64, job, job.panels, work + weights)
+    elif ok:
+        parallel_work(_tiles_f32 if floating is float else _tiles_f64, job, job.blocks, work)
+    release(job.common)
     release(job.scratch)
     return ok
 

@@ -7,12 +7,13 @@
 # part][channel of panel] += P[xi]' * V[xi], a matrix product over the tiles whose register tile is a part of the
 # filters by a panel of channels,  dw from the sums. There are two ways to share the work:
 #
-#   by slices  the sums are small beside V and P: the tiles are dealt out to slices with sums of their own, added in
-#              order at the end. A slice takes its tiles in blocks whose V and P stay in the caches of its core: no
-#              thread reads what another has written, which is slow where two cores have no cache in common.
-#   by points  tiles are taken in blocks whose V and P fit L3: the threads make these together, then each takes points
-#              xi of the product.
+#   by slices   the sums are small beside V and P: the tiles are dealt out to slices with sums of their own, added in
+#               order at the end. A slice takes its tiles in blocks whose V and P stay in the caches of its core.
+#   by filters  a piece of work is some filters: it makes their P, and takes their sums to dw panel by panel while they
+#               are in L2. V is made first, by each thread for itself where it fits L2. Where it is beyond L3, the tiles
+#               are taken in blocks, and the sums go to memory between them.
 #
+# So threads read little of what others have written, which is slow where two cores have no cache in common.
 # The cut depends on the shape alone, and each sum runs in one order, so any number of threads gives the same bits.
 
 from cython cimport floating
@@ -26,12 +27,17 @@ from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, win
 from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, load_lines, plane_of
 
 cdef enum:
-    BLOCK_BYTES = 4 << 20  # of V and P, by points: a part of L3
+    OWN_BYTES = 3 << 20    # of V, up to which each thread makes its own
+    BLOCK_BYTES = 2 << 20  # of V, by filters, at least
+    MOST_BYTES = 16 << 20
     SLICE_BYTES = 1 << 20  # of V and P, by slices: about L2
     MOST_SLICES = 16
     SUMS_BYTES = 5 << 20   # of all slices
     LEAST_SLICES = 4       # fewer would not share evenly
     LEAST_TILES = 24       # of a block
+    LEAST_PIECES = 8       # of filters, by filters
+    LEAST_GROUPS = 4       # of panels and pieces of filters together
+    PIECE_FILTERS = 32     # at most: V is read once for each piece
 
 ctypedef struct Job:
     Grid grid
@@ -44,16 +50,20 @@ ctypedef struct Job:
     Py_ssize_t vl, mr
     Py_ssize_t vectors, panels     # of channels; a panel has up to 3 vectors
     Py_ssize_t width               # of all panels
-    Py_ssize_t parts               # of the filters; each up to mr
+    Py_ssize_t filter_vectors
     Py_ssize_t block_tiles         # most tiles of a block
     Py_ssize_t block_segments
     Py_ssize_t first, last         # segments of the block in work
     Py_ssize_t p_row, p_step       # of P: from tile to tile, from point to point
     Py_ssize_t v_size, p_size      # values of a block
-    Py_ssize_t slices              # 0: by points
-    Py_ssize_t sums_size           # of a slice
-    void* sums
-    void* v                        # and behind it p
+    Py_ssize_t slices              # 0: by filters
+    Py_ssize_t pieces, groups      # by filters: of the filters, and of the panels
+    bint whole                     # one block holds all tiles
+    bint own                       # each thread makes its own V
+    char* made                     # which have
+    Py_ssize_t sums_size           # of a slice, or of all filters
+    void* sums                     # by slices, and between blocks
+    void* v                        # by filters
     Py_ssize_t lines_size, space_size
     char* scratch
     size_t slot_bytes
@@ -68,6 +78,11 @@ cdef inline Py_ssize_t _v_step(const Job* job, Py_ssize_t width) noexcept nogil:
 # A panel's V begins behind those of the panels before it.
 cdef inline Py_ssize_t _v_begin(const Job* job, Py_ssize_t panel) noexcept nogil:
     return job.grid.points * (part_begin(panel, job.panels, job.vectors) * job.vl * job.block_tiles + panel * job.vl)
+
+
+# The sums of `filters` filters, the panels before it, come before a panel's.
+cdef inline Py_ssize_t _sums_begin(const Job* job, Py_ssize_t panel, Py_ssize_t filters) noexcept nogil:
+    return job.grid.points * filters * part_begin(panel, job.panels, job.vectors) * job.vl
 
 
 # ---- the steps
@@ -88,118 +103,157 @@ cdef void _make_v(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile
                    s.tiles, space, lines, cols, cols, left)
 
 
-cdef void _make_p(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile, floating* p, floating* lines,
-                  floating* space) noexcept nogil:
+# P of one segment and one vector of filters; p: of its first tile.
+cdef void _make_p(Job* job, const Segment* s, Py_ssize_t vector, floating* p, floating* lines) noexcept nogil:
     cdef Py_ssize_t m = job.grid.m
     cdef Py_ssize_t f0 = vector * job.vl
     cdef Py_ssize_t cols, left
     load_lines(<const floating*> job.dy + f0 * job.dy_plane.channel, &job.dy_plane, s, s.row * m, s.first * m, m,
                m * s.tiles, min(job.vl, job.filters - f0), job.vl, lines, &cols, &left)
-    winograd_delta(m, p + tile * job.p_row + f0, job.p_step, job.p_row, s.tiles, space, lines, cols, cols)
+    winograd_delta(m, p, job.p_step, job.p_row, s.tiles, lines + job.lines_size, lines, cols, cols)
 
 
-# sums[xi] (+)= P[xi]' * V[xi] for one panel and `count` tiles.
-cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t xi, Py_ssize_t count, const floating* v, const floating* p,
-                    floating* sums, bint accumulate) noexcept nogil:
+# V of one piece of the block from segment `first` on: one segment of one vector of channels.
+cdef void _make_v_piece(Job* job, Py_ssize_t first, Py_ssize_t piece, floating* v, floating* lines) noexcept nogil:
+    cdef Segment seg = find_segment(&job.grid, first + piece // job.vectors)
+    _make_v(job, &seg, piece % job.vectors, seg.index - first_tile(&job.grid, first), v, lines,
+            lines + job.lines_size)
+
+
+# P of the vectors of filters vector0 .. vector1 - 1 and the segments from s0 to s1 - 1.
+cdef void _make_ps(Job* job, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t vector0, Py_ssize_t vector1, floating* p,
+                   floating* lines) noexcept nogil:
+    cdef Py_ssize_t base = first_tile(&job.grid, s0)
+    cdef Py_ssize_t number, i
+    cdef Segment seg
+    for number in range(s0, s1):
+        seg = find_segment(&job.grid, number)
+        for i in range(vector0, vector1):
+            _make_p(job, &seg, i, p + (seg.index - base) * job.p_row + (i - vector0) * job.vl, lines)
+
+
+# sums (+)= P' * V for one panel, the `filters` of P and `count` tiles.
+cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t filters, Py_ssize_t count, const floating* v,
+                    const floating* p, floating* sums, bint accumulate) noexcept nogil:
+    cdef Py_ssize_t points = job.grid.points
     cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
-    cdef Py_ssize_t i, f0, f1
-    v += _v_begin(job, panel) + xi * _v_step(job, width)
-    p += xi * job.p_step
-    sums += job.filters * job.grid.points * first * job.vl
-    for i in range(job.parts):
-        f0 = i * job.filters // job.parts
-        f1 = (i + 1) * job.filters // job.parts
-        gemm_packed(f1 - f0, vectors, count, p + f0, job.p_row, v,
-                    sums + (f0 * job.grid.points + xi * (f1 - f0)) * width, accumulate)
+    cdef Py_ssize_t parts = ceil_div(filters, job.mr)
+    cdef Py_ssize_t xi, i, f0, f1
+    v += _v_begin(job, panel)
+    for xi in range(points):
+        for i in range(parts):
+            f0 = part_begin(i, parts, filters)
+            f1 = part_begin(i + 1, parts, filters)
+            gemm_packed(f1 - f0, vectors, count, p + f0, job.p_row, v, sums + (f0 * points + xi * (f1 - f0)) * width,
+                        accumulate)
+        v += _v_step(job, width)
+        p += job.p_step
 
 
-# V or P of one segment and one vector of channels or filters.
-cdef void _make(Job* job, Py_ssize_t number, Py_ssize_t vector, Py_ssize_t base, floating* v,
-                floating* lines) noexcept nogil:
-    cdef Segment seg = find_segment(&job.grid, number)
-    if vector < job.vectors:
-        _make_v(job, &seg, vector, seg.index - base, v, lines, lines + job.lines_size)
-    else:
-        _make_p(job, &seg, vector - job.vectors, seg.index - base, v + job.v_size, lines, lines + job.lines_size)
+# dw of one panel and one part, the filters f0 .. f0 + rows - 1, from their sums.
+cdef void _write(Job* job, Py_ssize_t panel, Py_ssize_t f0, Py_ssize_t rows, const floating* sums,
+                 floating* lines) noexcept nogil:
+    cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
+    cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
+    cdef Py_ssize_t row, i, c0, used
+    for row in range(rows):
+        for i in range(vectors):
+            c0 = (first + i) * job.vl
+            used = min(job.vl, job.channels - c0)
+            if not winograd_gradient(job.grid.m, lines, sums, rows * vectors * job.vl, used):
+                job.not_finite = 1
+            from_lanes(<floating*> job.dw + ((f0 + row) * job.channels + c0) * 9, lines, 9, 1, 9, used)
+            sums += job.vl
 
 
-cdef void _transform(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    cdef Py_ssize_t count = job.vectors + ceil_div(job.filters, job.vl)
-    _make(job, job.first + chunk // count, chunk % count, first_tile(&job.grid, job.first), <floating*> job.v,
-          <floating*> (job.scratch + <size_t> slot * job.slot_bytes))
+# ---- by slices
 
-
-cdef void _product(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    cdef floating* v = <floating*> job.v
-    cdef Py_ssize_t count = first_tile(&job.grid, job.last) - first_tile(&job.grid, job.first)
-    _multiply(job, chunk % job.panels, chunk // job.panels, count, v, v + job.v_size, <floating*> job.sums,
-              job.first > 0)
-
-
-# All of a slice's tiles.
 cdef void _slice(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noexcept nogil:
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
     cdef floating* v = lines + job.lines_size + job.space_size
+    cdef floating* p = v + job.v_size
     cdef floating* sums = <floating*> job.sums + piece * job.sums_size
     cdef Py_ssize_t begin = part_begin(piece, job.slices, job.grid.segments)
     cdef Py_ssize_t end = part_begin(piece + 1, job.slices, job.grid.segments)
     cdef Py_ssize_t blocks = ceil_div(end - begin, job.block_segments)
-    cdef Py_ssize_t count = job.vectors + ceil_div(job.filters, job.vl)
-    cdef Py_ssize_t block, s0, s1, base, number, i
+    cdef Py_ssize_t block, s0, s1, i
     for block in range(blocks):
         s0 = begin + part_begin(block, blocks, end - begin)
         s1 = begin + part_begin(block + 1, blocks, end - begin)
-        base = first_tile(&job.grid, s0)
-        for number in range(s0, s1):
-            for i in range(count):
-                _make(job, number, i, base, v, lines)
-        for i in range(job.grid.points * job.panels):
-            _multiply(job, i % job.panels, i // job.panels, first_tile(&job.grid, s1) - base, v, v + job.v_size, sums,
-                      block > 0)
+        for i in range((s1 - s0) * job.vectors):
+            _make_v_piece(job, s0, i, v, lines)
+        _make_ps(job, s0, s1, 0, job.filter_vectors, p, lines)
+        for i in range(job.panels):
+            _multiply(job, i, job.filters, first_tile(&job.grid, s1) - first_tile(&job.grid, s0), v, p,
+                      sums + _sums_begin(job, i, job.filters), block > 0)
 
 
-# ---- dw from the sums
-
-cdef void _write(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noexcept nogil:
+cdef void _add(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noexcept nogil:
     cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef Py_ssize_t points = job.grid.points
-    cdef Py_ssize_t f0 = part * job.filters // job.parts
-    cdef Py_ssize_t rows = (part + 1) * job.filters // job.parts - f0
-    cdef Py_ssize_t panel, first, vectors, width, i, row, used, piece
+    cdef Py_ssize_t parts = ceil_div(job.filters, job.mr)
+    cdef Py_ssize_t f0 = part_begin(part, parts, job.filters)
+    cdef Py_ssize_t rows = part_begin(part + 1, parts, job.filters) - f0
+    cdef Py_ssize_t panel, size, i, piece
     cdef floating* sums
     for panel in range(job.panels):
-        first = part_begin(panel, job.panels, job.vectors)
-        vectors = part_begin(panel + 1, job.panels, job.vectors) - first
-        width = vectors * job.vl
-        sums = <floating*> job.sums + job.filters * points * first * job.vl + f0 * points * width
+        size = _sums_begin(job, panel + 1, 1) - _sums_begin(job, panel, 1)
+        sums = <floating*> job.sums + _sums_begin(job, panel, job.filters) + f0 * size
         for piece in range(1, job.slices):
-            for i in range(points * rows * width):
+            for i in range(rows * size):
                 sums[i] += sums[piece * job.sums_size + i]
-        for row in range(rows):
-            for i in range(vectors):
-                used = min(job.vl, job.channels - (first + i) * job.vl)
-                if not winograd_gradient(job.grid.m, lines, sums + row * width + i * job.vl, rows * width, used):
-                    job.not_finite = 1
-                from_lanes(<floating*> job.dw + ((f0 + row) * job.channels + (first + i) * job.vl) * 9, lines, 9, 1, 9,
-                           used)
+        _write(job, panel, f0, rows, sums, lines)
 
 
-cdef void _transform_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _transform(<float*> NULL, <Job*> context, chunk, slot)
+# ---- by filters
+
+cdef void _inputs(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noexcept nogil:
+    _make_v_piece(job, job.first, piece, <floating*> job.v,
+                  <floating*> (job.scratch + <size_t> slot * job.slot_bytes))
 
 
-cdef void _transform_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _transform(<double*> NULL, <Job*> context, chunk, slot)
+# The V that thread `slot` reads; its own it makes when it first asks.
+cdef const floating* _v_of(floating* tag, Job* job, Py_ssize_t slot, floating* lines) noexcept nogil:
+    cdef floating* v = <floating*> job.v
+    cdef Py_ssize_t piece
+    if job.own:
+        v += slot * job.v_size
+        if not job.made[slot]:
+            job.made[slot] = 1
+            for piece in range(job.grid.segments * job.vectors):
+                _make_v_piece(job, 0, piece, v, lines)
+    return v
 
 
-cdef void _product_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _product(<float*> NULL, <Job*> context, chunk, slot)
-
-
-cdef void _product_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _product(<double*> NULL, <Job*> context, chunk, slot)
+cdef void _filters(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef floating* lines = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef floating* p = lines + job.lines_size + job.space_size
+    cdef const floating* v = _v_of(tag, job, slot, lines)
+    cdef Py_ssize_t piece = chunk // job.groups
+    cdef Py_ssize_t group = chunk % job.groups
+    cdef Py_ssize_t vector0 = part_begin(piece, job.pieces, job.filter_vectors)
+    cdef Py_ssize_t vector1 = part_begin(piece + 1, job.pieces, job.filter_vectors)
+    cdef Py_ssize_t begin = vector0 * job.vl
+    cdef Py_ssize_t filters = min(vector1 * job.vl, job.filters) - begin
+    cdef Py_ssize_t parts = ceil_div(filters, job.mr)
+    cdef Py_ssize_t panel, i, f0, f1, size
+    cdef floating* sums
+    _make_ps(job, job.first, job.last, vector0, vector1, p, lines)
+    for panel in range(part_begin(group, job.groups, job.panels), part_begin(group + 1, job.groups, job.panels)):
+        if job.whole:
+            sums = p + job.p_size
+        else:
+            sums = <floating*> job.sums + _sums_begin(job, job.panels, begin) + _sums_begin(job, panel, filters)
+        _multiply(job, panel, filters, first_tile(&job.grid, job.last) - first_tile(&job.grid, job.first), v, p, sums,
+                  job.first > 0)
+        if job.last < job.grid.segments:
+            continue
+        size = _sums_begin(job, panel + 1, 1) - _sums_begin(job, panel, 1)
+        for i in range(parts):
+            f0 = part_begin(i, parts, filters)
+            f1 = part_begin(i + 1, parts, filters)
+            _write(job, panel, begin + f0, f1 - f0, sums + f0 * size, lines)
 
 
 cdef void _slice_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -210,83 +264,117 @@ cdef void _slice_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
     _slice(<double*> NULL, <Job*> context, chunk, slot)
 
 
-cdef void _write_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _write(<float*> NULL, <Job*> context, chunk, slot)
+cdef void _add_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _add(<float*> NULL, <Job*> context, chunk, slot)
 
 
-cdef void _write_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
-    _write(<double*> NULL, <Job*> context, chunk, slot)
+cdef void _add_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _add(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _inputs_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _inputs(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _inputs_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _inputs(<double*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _filters_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _filters(<float*> NULL, <Job*> context, chunk, slot)
+
+
+cdef void _filters_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _filters(<double*> NULL, <Job*> context, chunk, slot)
 
 
 # ---- cutting the work and running it
 
+# How many slices the tiles are dealt out to; 0: by filters. All slices' sums are at most half of V and P, and a part
+# of L3.
+cdef Py_ssize_t _slices(const Job* job, Py_ssize_t bytes) noexcept nogil:
+    cdef Py_ssize_t data = job.grid.tiles * job.grid.points * (job.vectors + job.filter_vectors) * job.vl
+    cdef Py_ssize_t slices = min(min(data // (2 * job.sums_size), <Py_ssize_t> MOST_SLICES), job.grid.segments)
+    slices = min(slices, SUMS_BYTES // (job.sums_size * bytes))
+    return slices if slices >= LEAST_SLICES else 0
+
+
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Grid* g = &job.grid
-    cdef Py_ssize_t tile_bytes, fits, padded, data, segments
+    cdef Py_ssize_t bytes = sizeof(floating)
+    cdef Py_ssize_t fits, segments, widest, values
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.channels, job.vl)
+    job.filter_vectors = ceil_div(job.filters, job.vl)
     job.panels = ceil_div(job.vectors, 3)
-    job.width = job.vectors * job.vl
-    padded = ceil_div(job.filters, job.vl)
-    job.p_row = padded * job.vl
-    job.parts = ceil_div(job.filters, job.mr)
-    job.sums_size = g.points * job.filters * job.width
-    tile_bytes = g.points * (job.width + job.p_row) * <Py_ssize_t> sizeof(floating)
-    # Every block reads and writes the sums once: the larger they are, the larger the blocks.
-    fits = max(<Py_ssize_t> BLOCK_BYTES, job.sums_size * <Py_ssize_t> sizeof(floating) * 2 // 5) // tile_bytes
+    job.sums_size = _sums_begin(job, job.panels, job.filters)
+    job.slices = _slices(job, bytes)
+    job.pieces = 1
     segments = g.segments
-    # All slices' sums are at most half of V and P, and a part of L3.
-    data = g.tiles * g.points * (job.width + job.p_row)
-    job.slices = min(min(data // (2 * job.sums_size), <Py_ssize_t> MOST_SLICES), segments)
-    job.slices = min(job.slices, SUMS_BYTES // (job.sums_size * <Py_ssize_t> sizeof(floating)))
-    if job.slices >= LEAST_SLICES:
-        fits = SLICE_BYTES // tile_bytes
+    if job.slices:
+        fits = SLICE_BYTES // (g.points * (job.vectors + job.filter_vectors) * job.vl * bytes)
         segments = ceil_div(segments, job.slices)
     else:
-        job.slices = 0
+        job.pieces = max(ceil_div(job.filters, PIECE_FILTERS), min(<Py_ssize_t> LEAST_PIECES, job.filter_vectors))
+        job.groups = min(job.panels, ceil_div(LEAST_GROUPS, job.pieces))
+        # Between blocks the sums are read and written: the larger they are, the larger the blocks.
+        fits = min(max(<Py_ssize_t> BLOCK_BYTES, job.sums_size * bytes), <Py_ssize_t> MOST_BYTES)
+        fits //= g.points * job.vectors * job.vl * bytes
     job.block_segments = max(1, min(max(fits, <Py_ssize_t> LEAST_TILES) // g.most_tiles, segments))
     job.block_tiles = job.block_segments * g.most_tiles
+    job.whole = job.block_segments == g.segments
     job.v_size = _v_begin(job, job.panels)
+    job.own = not job.slices and job.whole and job.v_size * bytes <= OWN_BYTES
+    widest = ceil_div(job.filter_vectors, job.pieces)
+    job.p_row = widest * job.vl
     job.p_step = job.block_tiles * job.p_row + job.vl
     job.p_size = g.points * job.p_step
     job.lines_size = max((g.m + 2) * (g.m * g.most_tiles + 2), <Py_ssize_t> 9) * job.vl
     job.space_size = (g.m + 2) * (g.m * g.most_tiles + 2) * job.vl
-    job.slot_bytes = <size_t> (job.lines_size + job.space_size) * sizeof(floating)
+    values = job.lines_size + job.space_size + job.p_size
     if job.slices:
-        job.slot_bytes += <size_t> (job.v_size + job.p_size) * sizeof(floating)
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+        values += job.v_size
+    elif job.whole:
+        values += g.points * job.p_row * ceil_div(job.vectors, job.panels) * job.vl
+    job.slot_bytes = (<size_t> (values * bytes) + 127) // 64 * 64
 
 
-cdef void _run_blocks(floating* tag, Job* job) noexcept nogil:
-    cdef Py_ssize_t per_segment = job.vectors + ceil_div(job.filters, job.vl)
+cdef void _run_filters(floating* tag, Job* job) noexcept nogil:
     cdef double work
     job.first = 0
     while job.first < job.grid.segments:
         job.last = min(job.first + job.block_segments, job.grid.segments)
-        work = <double> (job.last - job.first) * job.grid.most_tiles * job.grid.points
-        parallel_work(_transform_f32 if floating is float else _transform_f64, job,
-                      (job.last - job.first) * per_segment, work * (job.filters + job.channels) * 4)
-        parallel_work(_product_f32 if floating is float else _product_f64, job, job.grid.points * job.panels,
-                      work * job.filters * job.channels)
+        work = <double> (job.last - job.first) * job.grid.most_tiles * job.grid.points * job.channels
+        if not job.own:
+            parallel_work(_inputs_f32 if floating is float else _inputs_f64, job,
+                          (job.last - job.first) * job.vectors, work * 4)
+        parallel_work(_filters_f32 if floating is float else _filters_f64, job, job.pieces * job.groups,
+                      work * job.filters)
         job.first = job.last
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
+    cdef size_t slots = <size_t> num_slots()
+    cdef size_t sums, v
     cdef bint ok
     _plan(tag, job)
-    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
-    job.sums = allocate(<size_t> (max(job.slices, 1) * job.sums_size) * sizeof(floating))
-    job.v = NULL if job.slices else allocate(<size_t> (job.v_size + job.p_size) * sizeof(floating))
-    ok = job.scratch != NULL and job.sums != NULL and (job.slices > 0 or job.v != NULL)
+    sums = <size_t> job.slices if job.slices else <size_t> (not job.whole)
+    v = <size_t> (not job.slices) * (slots if job.own else 1)
+    job.scratch = <char*> allocate((job.slot_bytes + 1) * slots)
+    job.sums = allocate(sums * <size_t> job.sums_size * sizeof(floating)) if sums else NULL
+    job.v = allocate(v * <size_t> job.v_size * sizeof(floating)) if v else NULL
+    ok = job.scratch != NULL and (job.sums != NULL or not sums) and (job.v != NULL or not v)
+    if ok:
+        job.made = job.scratch + job.slot_bytes * slots
+        memset(job.made, 0, slots)
     if ok and job.slices:
         parallel_work(_slice_f32 if floating is float else _slice_f64, job, job.slices,
                       <double> job.grid.tiles * job.grid.points * job.filters * job.channels)
+        parallel_work(_add_f32 if floating is float else _add_f64, job, ceil_div(job.filters, job.mr),
+                      <double> job.slices * job.sums_size * 2)
     elif ok:
-        _run_blocks(tag, job)
-    if ok:
-        parallel_work(_write_f32 if floating is float else _write_f64, job, job.parts,
-                      <double> max(job.slices, 1) * job.sums_size * 2)
+        _run_filters(tag, job)
     release(job.v)
     release(job.sums)
     release(job.scratch)
