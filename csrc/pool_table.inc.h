@@ -3,6 +3,7 @@
  * A call handles `blocks` runs of n cells: block b of an array starts b * <array>_step after its pointer. src[t] points
  * at what tap t of the first window sees. Nothing outside the runs is read or written. */
 #define PYCNN_POOL_SLACK 16
+#define PYCNN_POOL_WIDTH 1024
 typedef struct {
     /* dst[r*dst_row + f*dst_phase + q] = cell q*stride + f - lead of row r of src, `fill` where there is none;
      * for f < phases, q < width. Cells of src are src_step apart, `size` of them to a row. */
@@ -55,12 +56,13 @@ typedef struct {
                      ptrdiff_t taps, ptrdiff_t n, ptrdiff_t blocks);
 
     /* Whole planes at once, for the windows that most networks have: see pool_window.inc.h and pool_spread.inc.h. Rows
-     * begin .. end - 1 of the result, of `planes` planes that follow each other. */
+     * begin .. end - 1 of the result, of `planes` planes that follow each other. Windows with stride 1 have one cell of
+     * padding on the left and the right, and planes at most PYCNN_POOL_WIDTH wide. */
     /* y = the largest cell of each window; with codes also its place in the window */
     void (*max_windows)(const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t planes,
                         ptrdiff_t begin, ptrdiff_t end);
     /* y[o][p] = the sum of the window, divided by row_count[o] * column_count[p]; without column_count by row_count[o].
-     * `exact`, without column_count: times row_count[o]. PYCNN_POOL_SLACK cells beyond column_count are read. */
+     * `exact`, without column_count: times row_count[o]. */
     void (*mean_windows)(const pycnn_pooling *g, REAL *y, const REAL *x, const REAL *row_count,
                          const REAL *column_count, int exact, ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end);
     /* dx = the sum of dy over the windows whose code names the cell */
@@ -71,8 +73,8 @@ typedef struct {
                         ptrdiff_t begin, ptrdiff_t end);
     /* The same of 3 x 3 windows with stride 1: a cell gathers from the windows around it, a window of dy. g is that of a
      * forward pass from dy to dx; the rows of such a window are added up before its columns. */
-    void (*mean_gather)(const pycnn_pooling *g, REAL *dx, const REAL *dy, const REAL *row_count, int exact,
-                        ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end);
+    void (*mean_gather)(const pycnn_pooling *g, REAL *dx, const REAL *dy, REAL divisor, ptrdiff_t planes,
+                        ptrdiff_t begin, ptrdiff_t end);
     /* the largest of n bytes, 0 where n is 0 */
     uint8_t (*top_code)(const uint8_t *codes, ptrdiff_t n);
 } T(pycnn_pool);

@@ -1,11 +1,9 @@
-/* Windows of 2 x 2 cells with stride 2 and of 3 x 3 with stride 1 or 2: their maxima and means, one instruction set and
- * one number type. Included by pool.inc.h.
+/* Windows of 2 x 2 and of 3 x 3 cells with stride 2: their maxima and means, one instruction set and one number type.
+ * Included by pool.inc.h.
  *
- * A band of windows in two passes: every row of cells is reduced along itself into scratch memory that stays in the
- * first cache, then the reduced rows of a window are combined. So a row that two windows share is reduced once, and
- * ties, NaNs and sums come out as everywhere else (pool_max.inc.h). Kernel and stride are constants at the call. Planes
- * are C-contiguous. Rows of 2 x 2 windows that fill their plane, and combined rows with stride 1, follow each other
- * without gaps: they are taken as one long row, whatever the width of the image.
+ * A row of windows at a time, a vector of windows at a time. A row of cells is reduced along itself as it is read; where
+ * the next row of windows sees it too, the reduced row is kept in scratch memory. So every row is read and reduced once,
+ * and ties, NaNs and sums come out as everywhere else (pool_max.inc.h). Planes are C-contiguous.
  * The last vector of a row is moved back until it ends there: some values are computed twice, none by itself. */
 
 /* One loop per kind of window pays where there are vectors; plain C would only grow. */
@@ -15,20 +13,37 @@
 #define WINDOW_INLINE ALWAYS_INLINE
 #endif
 
-/* Values of scratch memory: a quarter is the longest row of a band. */
-#define BAND_ROOM (8192 / (ptrdiff_t)sizeof(REAL))
+/* Most windows of a row that are taken together. */
+#define MOST_WINDOWS (4096 / (ptrdiff_t)sizeof(REAL))
 
-/* Some windows of a plane: rows o .. o + rows - 1, in each the windows p .. p + n - 1. */
-typedef struct {
-    ptrdiff_t o, rows, p, n;
-} NAME(band);
+enum { NAME(LARGEST), NAME(LARGEST_CODED), NAME(MEAN) };
 
-/* Scratch memory: the rows of a band that are reduced, and per window its first tap along the row that is on the plane:
- * no more than the first VL windows can start left of it. */
+/* Scratch memory: the last row of cells of row o of windows, reduced, is number o % 2. And per window its first tap along
+ * a row that is on the plane: no more than the first VL windows can start left of it. */
 typedef struct {
-    REAL values[BAND_ROOM + VL];
-    uint8_t codes[BAND_ROOM + VL], first[3 * VL];
+    REAL values[2][MOST_WINDOWS + 320 / sizeof(REAL)]; /* not a page apart: a load would wait for a store there */
+    uint8_t codes[2][MOST_WINDOWS + VL], first[3 * VL];
 } NAME(space);
+
+/* What a mean is divided by, or with `exact` multiplied by: `row`, with `column` times column[j]. */
+typedef struct {
+    int exact;
+    REAL row;
+    const REAL *column;
+} NAME(share);
+
+/* Some columns of windows of a plane. */
+typedef struct {
+    const pycnn_pooling *g;
+    NAME(space) * space;
+    const REAL *plane, *end; /* nothing from `end` on is read */
+    ptrdiff_t p, n;          /* windows p .. p + n - 1 of each row */
+    REAL *y;
+    uint8_t *codes;
+    const REAL *row_count;   /* of means: what they are divided by, or with `exact` multiplied by, for each row */
+    const REAL *column_count; /* or NULL: times this */
+    int exact;
+} NAME(strip);
 
 /* Cells iw .. iw + VL - 1 of a row of `width` cells; `fill` outside. */
 ALWAYS_INLINE vec NAME(window_cells)(const int inside, const REAL *row, ptrdiff_t iw, ptrdiff_t width, vec fill) {
@@ -39,34 +54,25 @@ ALWAYS_INLINE vec NAME(window_cells)(const int inside, const REAL *row, ptrdiff_
     return pload_range(row + iw, lo, hi, fill);
 }
 
-/* tap[t]: cells iw + lane * stride + t of a row. `inside`: what is loaded as vectors is on the plane.
- * With 3 x 3 the other taps are the same cells, shifted by one, but for one at the end: no loads across cache lines. */
-WINDOW_INLINE void NAME(window_taps)(const int kernel, const int stride, const int inside, vec *tap, const REAL *row,
-                                     ptrdiff_t iw, ptrdiff_t width, vec fill) {
-#define CELLS(c) NAME(window_cells)(inside, row, (c), width, fill)
-#define CELL(c) ((c) >= 0 && (c) < width ? vset(row[c]) : fill)
-    if (kernel == 2) {
-        const vec p = CELLS(iw), q = CELLS(iw + VL);
-        tap[0] = peven(p, q);
-        tap[1] = podd(p, q);
-        tap[2] = tap[1];
-    } else if (stride == 2) {
-        const vec p = CELLS(iw + 1), q = CELLS(iw + 1 + VL);
-        tap[1] = peven(p, q);
-        tap[2] = podd(p, q);
-        tap[0] = pafter(CELL(iw), tap[2]);
-    } else {
-        tap[1] = CELLS(iw + 1);
-        tap[0] = pafter(CELL(iw), tap[1]);
-        tap[2] = pbefore(tap[1], CELL(iw + VL + 1));
-    }
-#undef CELLS
-#undef CELL
-}
+/* Keeps GCC from loading twice what two permutations read. */
+#if defined(PYCNN_ISA_AVX512) && defined(__GNUC__)
+#define LOADED(v) __asm__("" : "+v"(v))
+#else
+#define LOADED(v) ((void)(v))
+#endif
 
-ALWAYS_INLINE int NAME(taps_inside)(const int kernel, const int stride, ptrdiff_t iw, ptrdiff_t width) {
-    iw += kernel == 3;
-    return iw >= 0 && iw + VL * stride <= width;
+/* tap[t]: cells iw + 2 * lane + t of a row. `inside`: what is loaded as vectors is on the plane, but for what lanes that
+ * are not stored see. With 3 x 3 the first tap is the last one, shifted, but for one cell: no loads across cache lines. */
+WINDOW_INLINE void NAME(window_taps)(const int kernel, const int inside, vec *tap, const REAL *row, ptrdiff_t iw,
+                                     ptrdiff_t width, vec fill) {
+    const ptrdiff_t from = iw + (kernel == 3);
+    vec p = NAME(window_cells)(inside, row, from, width, fill);
+    vec q = NAME(window_cells)(inside, row, from + VL, width, fill);
+    LOADED(p);
+    LOADED(q);
+    tap[kernel - 2] = peven(p, q);
+    tap[kernel - 1] = podd(p, q);
+    if (kernel == 3) tap[0] = pafter(iw >= 0 && (inside || iw < width) ? vset(row[iw]) : fill, tap[2]);
 }
 
 /* A vector of n <= VL values and codes. */
@@ -80,22 +86,12 @@ ALWAYS_INLINE void NAME(store_windows)(const int coded, REAL *y, uint8_t *codes,
     }
 }
 
-/* The rows of a window on the plane are its taps t0 .. t1 - 1; how many rows of windows from this one on have the same
- * and lie, as the rows of cells do, one after the other: at most `rows`. */
-ALWAYS_INLINE ptrdiff_t NAME(rows_alike)(const int kernel, const int stride, ptrdiff_t ih, ptrdiff_t height,
-                                         ptrdiff_t rows, int whole, ptrdiff_t *t0, ptrdiff_t *t1) {
-    *t0 = ih < 0 ? -ih : 0;
-    *t1 = AT_MOST(kernel, height - ih);
-    if (stride != 1 || !whole || *t0 > 0 || *t1 < kernel) return 1;
-    return AT_MOST(rows, height - kernel - ih + 1);
-}
-
 /* v takes the place of best where it is greater; `careful`, or without pnan_or, also where it is the first NaN. */
 ALWAYS_INLINE void NAME(take_better)(const int careful, const int coded, vec v, cvec code, vec *best, cvec *won) {
 #ifdef pnan_or
     if (!careful) {
         if (coded) *won = cselect(pgreater(v, *best), code, *won);
-        *best = vmax(v, *best); /* of equal ones the second */
+        *best = vmax(v, *best); /* of equal ones, and beside a NaN, the second */
         return;
     }
 #endif
@@ -105,271 +101,235 @@ ALWAYS_INLINE void NAME(take_better)(const int careful, const int coded, vec v, 
     *best = pselect(better, v, *best);
 }
 
-/* The largest cells of n windows along a row, the first of which starts at cell iw. Returns 0 where a NaN may have been
- * lost. first: per window its first tap that is on the plane. */
-WINDOW_INLINE int NAME(max_across)(const int careful, const int kernel, const int stride, const int coded, REAL *most,
-                                   uint8_t *codes, const REAL *row, ptrdiff_t iw, ptrdiff_t width, ptrdiff_t n,
-                                   const uint8_t *first) {
-    const ptrdiff_t last = n > VL ? n - VL : 0;
-    const vec fill = vset((REAL)-INFINITY);
-#ifdef pnan_or
-    pnan seen = pnan_none();
-#endif
-    for (ptrdiff_t p = 0;; p += VL) {
-        p = AT_MOST(p, last);
-        vec tap[3];
-        if (NAME(taps_inside)(kernel, stride, iw + p * stride, width))
-            NAME(window_taps)(kernel, stride, 1, tap, row, iw + p * stride, width, fill);
-        else
-            NAME(window_taps)(kernel, stride, 0, tap, row, iw + p * stride, width, fill);
-        vec best = tap[0];
-        cvec won = coded ? cload(first + AT_MOST(p, VL)) : cset(0);
-        NAME(take_better)(careful, coded, tap[1], cset(1), &best, &won);
-        if (kernel == 3) NAME(take_better)(careful, coded, tap[2], cset(2), &best, &won);
-        vstore(most + p, best);
-        if (coded) cstore(codes + p, won);
-#ifdef pnan_or
-        seen = pnan_or(seen, tap[0], tap[stride == 1 ? 2 : 1]);
-        if (p == last && kernel == 3 && stride == 2) seen = pnan_or(seen, tap[2], tap[2]);
-#endif
-        if (p == last) break;
-    }
-#ifdef pnan_or
-    return careful || !pnan_any(seen);
-#else
-    return 1;
-#endif
+/* Means from sums of n windows, from window j on. A sum of nothing but -0.0 is 0.0. */
+ALWAYS_INLINE vec NAME(share_of)(vec sum, const NAME(share) * by, ptrdiff_t j, ptrdiff_t n) {
+    sum = vadd(sum, vzero());
+    if (by->exact) return vmul(sum, vset(by->row));
+    if (!by->column) return vdiv(sum, vset(by->row));
+    return vdiv(sum, vmul(vset(by->row), n >= VL ? vload(by->column + j) : pload_part(by->column + j, n)));
 }
 
-/* The largest of the rows t0 .. t1 - 1, `step` apart, of n values. */
-WINDOW_INLINE void NAME(max_down)(const int careful, const int kernel, const int coded, REAL *y, uint8_t *codes,
-                                  const REAL *most, const uint8_t *place, ptrdiff_t step, ptrdiff_t t0, ptrdiff_t t1,
-                                  ptrdiff_t n) {
-    const ptrdiff_t last = n > VL ? n - VL : 0;
-    for (ptrdiff_t j = 0;; j += VL) {
-        j = AT_MOST(j, last);
-        vec best = vset((REAL)-INFINITY);
-        cvec won = cset(0);
-        for (ptrdiff_t t = t0; t < t1; t++) {
-            const ptrdiff_t at = t * step + j;
-            const vec v = vload(most + at);
-            const cvec code = coded ? cadd(cload(place + at), cset((int)t * kernel)) : won;
-            if (t > t0) {
-                NAME(take_better)(careful, coded, v, code, &best, &won);
+#ifndef pnan_or /* no NaN is ever missed */
+#define pnan int
+#define pnan_none() 0
+#define pnan_any(n) (n)
+#endif
+
+/* One row of cells, reduced: *v and *code. Returns `seen` with the NaNs of the row; with 3 x 3, if `plain`, without the
+ * first cell. */
+WINDOW_INLINE pnan NAME(reduce_row)(const int op, const int plain, const int kernel, const REAL *row, ptrdiff_t iw,
+                                    ptrdiff_t width, vec *v, cvec *code, pnan seen) {
+    const int coded = op == NAME(LARGEST_CODED);
+    vec tap[3];
+    NAME(window_taps)(kernel, plain, tap, row, iw, width, op == NAME(MEAN) ? vzero() : vset((REAL)-INFINITY));
+    *v = tap[0];
+    if (op == NAME(MEAN)) {
+        *v = vadd(*v, tap[1]);
+        if (kernel == 3) *v = vadd(*v, tap[2]);
+        return seen;
+    }
+    NAME(take_better)(!plain, coded, tap[1], cset(1), v, code);
+    if (kernel == 3) NAME(take_better)(!plain, coded, tap[2], cset(2), v, code);
+#ifdef pnan_or
+    seen = pnan_or(seen, tap[kernel - 2], tap[kernel - 1]);
+    if (!plain) seen = pnan_or(seen, tap[0], tap[0]);
+#endif
+    return seen;
+}
+
+/* The next row of a window. */
+WINDOW_INLINE void NAME(add_row)(const int op, const int plain, vec v, cvec code, vec *best, cvec *won) {
+    if (op == NAME(MEAN))
+        *best = vadd(*best, v);
+    else
+        NAME(take_better)(!plain, op == NAME(LARGEST_CODED), v, code, best, won);
+}
+
+/* Windows p .. p + VL - 1 of row o, wherever they lie; the first of three rows of cells is in scratch memory if `kept`.
+ * Returns 0 where it has seen a NaN, though it does not lose it. */
+static int NAME(window_anywhere)(const int op, const NAME(strip) * s, ptrdiff_t o, ptrdiff_t p, const int kept) {
+    const int coded = op == NAME(LARGEST_CODED), kernel = (int)s->g->kernel;
+    const cvec first = coded ? cload(s->space->first + AT_MOST(s->p + p, VL)) : cset(0);
+    const ptrdiff_t top = o * 2 - s->g->top, t0 = top < 0 ? -top : 0, t1 = AT_MOST(kernel, s->g->height - top);
+    const NAME(share) by = {s->exact, op == NAME(MEAN) ? s->row_count[o] : 1, s->column_count};
+    const ptrdiff_t at = o * s->g->out_width + p;
+    vec best = vzero();
+    cvec won = cset(0);
+    pnan seen = pnan_none();
+    for (ptrdiff_t t = t0; t < t1; t++) {
+        vec v;
+        cvec code = first;
+        if (kept && t == 0) {
+            v = vload(s->space->values[(o - 1) & 1] + p);
+            if (coded) code = cload(s->space->codes[(o - 1) & 1] + p);
+        } else {
+            seen = NAME(reduce_row)(op, 0, kernel, s->plane + (top + t) * s->g->width, (s->p + p) * 2 - s->g->left,
+                                    s->g->width, &v, &code, seen);
+            if (t == 2) vstore(s->space->values[o & 1] + p, v);
+            if (t == 2 && coded) cstore(s->space->codes[o & 1] + p, code);
+        }
+        if (coded) code = cadd(code, cset((int)t * kernel));
+        if (t > t0) {
+            NAME(add_row)(op, 0, v, code, &best, &won);
+        } else {
+            best = v;
+            won = code;
+        }
+    }
+    if (op == NAME(MEAN)) best = NAME(share_of)(best, &by, p, s->n);
+    NAME(store_windows)(coded, s->y + at, coded ? s->codes + at : s->codes, best, won, s->n);
+    return !pnan_any(seen);
+}
+
+/* The vectors of row o of windows from p on. */
+static int NAME(rest_of_row)(const int op, const NAME(strip) * s, ptrdiff_t o, ptrdiff_t p, const int kept) {
+    const ptrdiff_t last = s->n > VL ? s->n - VL : 0;
+    int fine = 1;
+    for (;; p += VL) {
+        p = AT_MOST(p, last);
+        fine &= NAME(window_anywhere)(op, s, o, p, kept);
+        if (p == last) return fine;
+    }
+}
+
+/* Rows o .. end - 1 of windows whose rows of cells are all on the plane or in scratch memory. Stops before a row with a
+ * NaN, which it may have lost, and returns its number. */
+WINDOW_INLINE ptrdiff_t NAME(plain_rows)(const int op, const int kernel, const NAME(strip) * s, ptrdiff_t o,
+                                         ptrdiff_t end) {
+    const int coded = op == NAME(LARGEST_CODED), kept = kernel == 3;
+    const ptrdiff_t n = s->n, last = n > VL ? n - VL : 0, width = s->g->width, left = s->p * 2 - s->g->left;
+    const ptrdiff_t room = width - left - (AT_MOST(n, VL) - 1) * 2 - kernel;
+    const ptrdiff_t from = left + kept < 0 ? VL : 0, to = room < 0 ? -1 : room / 2; /* whose taps are loaded whole */
+    for (; o < end; o++) {
+        const REAL *row = s->plane + (o * 2 - s->g->top + kept) * width; /* the first one that is not kept */
+        const NAME(share) by = {s->exact, op == NAME(MEAN) ? s->row_count[o] : 1, s->column_count};
+        REAL *const y = s->y + o * s->g->out_width, *const values = s->space->values[o & 1];
+        const REAL *const old = s->space->values[(o - 1) & 1];
+        uint8_t *const codes = coded ? s->codes + o * s->g->out_width : s->codes;
+        uint8_t *const places = s->space->codes[o & 1], *const old_places = s->space->codes[(o - 1) & 1];
+        ptrdiff_t p = 0;
+        pnan seen = pnan_none(), below = pnan_none();
+        if (op != NAME(MEAN) && kernel == 3 && left >= 0) /* the cells that reduce_row leaves out */
+            if (row[left] != row[left] || row[width + left] != row[width + left]) return o;
+        if (from) {
+            if (!NAME(window_anywhere)(op, s, o, 0, kept)) return o;
+            if (last == 0) continue;
+            p = AT_MOST(VL, last);
+        }
+        for (; p <= to; p = AT_MOST(p + VL, last)) {
+            const cvec first = coded ? cload(s->space->first + AT_MOST(s->p + p, VL)) : cset(0);
+            vec best, v, w;
+            cvec won = first, code = first, code_below = first;
+            seen = NAME(reduce_row)(op, 1, kernel, row, p * 2 + left, width, &v, &code, seen);
+            below = NAME(reduce_row)(op, 1, kernel, row + width, p * 2 + left, width, &w, &code_below, below);
+            if (kernel == 3) {
+                best = vload(old + p);
+                vstore(values + p, w);
+                if (coded) {
+                    won = cload(old_places + p);
+                    cstore(places + p, code_below);
+                    code = cadd(code, cset(kernel));
+                    code_below = cadd(code_below, cset(2 * kernel));
+                }
+                NAME(add_row)(op, 1, v, code, &best, &won);
             } else {
                 best = v;
                 won = code;
+                if (coded) code_below = cadd(code_below, cset(kernel));
             }
+            NAME(add_row)(op, 1, w, code_below, &best, &won);
+            if (op == NAME(MEAN)) best = NAME(share_of)(best, &by, p, n);
+            NAME(store_windows)(coded, y + p, coded ? codes + p : codes, best, won, n);
+            if (p == last) break;
         }
-        NAME(store_windows)(coded, y + j, coded ? codes + j : codes, best, won, n);
-        if (j == last) return;
+        if (p > to && !NAME(rest_of_row)(op, s, o, p, kept)) return o;
+        if (op != NAME(MEAN) && (pnan_any(seen) || pnan_any(below))) return o;
+    }
+    return o;
+}
+
+/* Puts a row above the plane into scratch memory, for row 0 of windows: its code is that of a window's first tap. */
+static void NAME(keep_nothing)(const int op, const NAME(strip) * s) {
+    for (ptrdiff_t p = 0; p < s->n; p += VL) {
+        vstore(s->space->values[1] + p, op == NAME(MEAN) ? vzero() : vset((REAL)-INFINITY));
+        if (op == NAME(LARGEST_CODED))
+            cstore(s->space->codes[1] + p, cadd(cload(s->space->first + AT_MOST(s->p + p, VL)), cset(3)));
     }
 }
 
-/* One band; returns 0 where a NaN may have been lost. */
-WINDOW_INLINE int NAME(max_band)(const int careful, const int kernel, const int stride, const int coded,
-                                 const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, const NAME(band) * b,
-                                 NAME(space) * s) {
-    REAL *most = s->values;
-    uint8_t *place = s->codes;
-    const ptrdiff_t n = b->n, top = b->o * stride - g->top, from = top > 0 ? top : 0;
-    const ptrdiff_t end = AT_MOST(top + (b->rows - 1) * stride + kernel, g->height), at = b->o * g->out_width + b->p;
-    const int whole = n == g->out_width, close = kernel == 2 && whole && !g->left && g->width == 2 * n;
-    const ptrdiff_t together = close ? end - from : 1; /* rows of cells */
-    ptrdiff_t many, t0, t1;
-    for (ptrdiff_t i = from; i < end; i += together) {
-        const ptrdiff_t to = (i - top) * n;
-        if (!NAME(max_across)(careful, kernel, stride, coded, most + to, place + to, x + i * g->width,
-                              b->p * stride - g->left, g->width * together, n * together, s->first + AT_MOST(b->p, VL)))
-            return 0;
+/* Rows begin .. end - 1 of the strip: as above where it can be, until a NaN is seen. */
+WINDOW_INLINE void NAME(window_rows)(const int op, const int kernel, const NAME(strip) * s, ptrdiff_t begin,
+                                     ptrdiff_t end) {
+    const pycnn_pooling *g = s->g;
+    const ptrdiff_t beyond = s->n < VL ? (kernel == 3) + VL * 2 - g->left - g->width : 0; /* what vectors read */
+    ptrdiff_t rows = g->height, from = FIRST_AT(g->top, 2), o = begin;
+    if (beyond > 0) rows = AT_MOST(rows, (s->end - s->plane - beyond) / g->width);
+    const ptrdiff_t to = rows + g->top < kernel ? 0 : AT_MOST((rows + g->top - kernel) / 2 + 1, end);
+    if (kernel == 3 && begin == 0 && g->top == 1) {
+        NAME(keep_nothing)(op, s);
+        from = 0;
+    } else if (kernel == 3 && from <= begin) {
+        from = begin + 1;
     }
-    for (ptrdiff_t r = 0; r < b->rows; r += many) {
-        const ptrdiff_t to = at + r * g->out_width, slot = r * stride * n;
-        many = NAME(rows_alike)(kernel, stride, top + r * stride, g->height, b->rows - r, whole, &t0, &t1);
-        if (t1 - t0 == kernel)
-            NAME(max_down)(careful, kernel, coded, y + to, coded ? codes + to : codes, most + slot, place + slot, n, 0,
-                           kernel, n * many);
-        else
-            NAME(max_down)(careful, kernel, coded, y + to, coded ? codes + to : codes, most + slot, place + slot, n,
-                           t0, t1, n);
-    }
-    return 1;
+    for (; o < from && o < end; o++) NAME(rest_of_row)(op, s, o, 0, o > begin && kernel == 3);
+    if (o < to) o = NAME(plain_rows)(op, kernel, s, o, to);
+    for (; o < end; o++) NAME(rest_of_row)(op, s, o, 0, (o > begin || from == 0) && kernel == 3);
 }
 
-/* The same with NaNs. */
-static int NAME(max_careful)(const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, const NAME(band) * b,
-                             NAME(space) * s) {
-    return NAME(max_band)(1, (int)g->kernel, (int)g->stride, codes != 0, g, y, codes, x, b, s);
-}
-
-/* Cuts the rows begin .. end - 1 into bands, whose rows take up `more` values than they have windows. */
-#define EACH_BAND(b, kernel_, stride_, more)                                                      \
-    for (b.p = 0; b.p < g->out_width; b.p += b.n)                                                                     \
-        if ((b.n = AT_MOST(BAND_ROOM / 4 - (more), g->out_width - b.p)) > 0)                                          \
-            for (b.o = begin; b.o < end; b.o += b.rows)                                                               \
-                if ((b.rows = AT_MOST((BAND_ROOM / (b.n + (more)) - (kernel_)) / (stride_) + 1, end - b.o)) > 0)
-
-WINDOW_INLINE void NAME(max_planes)(const int kernel, const int stride, const int coded, const pycnn_pooling *g,
-                                    REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t planes, ptrdiff_t begin,
-                                    ptrdiff_t end, NAME(space) * s) {
+WINDOW_INLINE void NAME(window_planes)(const int op, const int kernel, NAME(strip) * s, ptrdiff_t planes,
+                                       ptrdiff_t begin, ptrdiff_t end) {
+    const pycnn_pooling *g = s->g;
+    const REAL *const column_count = s->column_count;
+    REAL *y = s->y;
+    uint8_t *codes = s->codes;
     for (ptrdiff_t p = 0; p < planes; p++) {
-        NAME(band) b;
-        EACH_BAND(b, kernel, stride, 0)
-            if (!NAME(max_band)(0, kernel, stride, coded, g, y, codes, x, &b, s))
-                NAME(max_careful)(g, y, codes, x, &b, s);
-        x += g->height * g->width;
+        for (s->p = 0; s->p < g->out_width; s->p += s->n) {
+            s->n = AT_MOST(MOST_WINDOWS, g->out_width - s->p);
+            s->y = y + s->p;
+            if (op == NAME(LARGEST_CODED)) s->codes = codes + s->p;
+            if (column_count) s->column_count = column_count + s->p;
+            NAME(window_rows)(op, kernel, s, begin, end);
+        }
+        s->plane += g->height * g->width;
         y += g->out_height * g->out_width;
-        if (coded) codes += g->out_height * g->out_width;
+        if (op == NAME(LARGEST_CODED)) codes += g->out_height * g->out_width;
     }
 }
 
-/* One loop for each of the windows. */
-#define EACH_WINDOW(call)                        \
-    if (g->kernel == 2 && g->stride == 2)        \
-        call(2, 2);                              \
-    else if (g->kernel == 3 && g->stride == 2)   \
-        call(3, 2);                              \
-    else if (g->kernel == 3 && g->stride == 1)   \
-        call(3, 1);
+#include "pool_same.inc.h"
 
 static void NAME(max_windows)(const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t planes,
                               ptrdiff_t begin, ptrdiff_t end) {
     NAME(space) space;
-    for (ptrdiff_t o = 0, tap = g->left; o < 3 * VL; o++, tap -= g->stride)
-        space.first[o] = (uint8_t)(tap > 0 ? tap : 0);
-#define CALL(k, s) NAME(max_planes)(k, s, 0, g, y, codes, x, planes, begin, end, &space)
-#define CALL_CODED(k, s) NAME(max_planes)(k, s, 1, g, y, codes, x, planes, begin, end, &space)
-    if (codes) {
-        EACH_WINDOW(CALL_CODED)
-    } else {
-        EACH_WINDOW(CALL)
-    }
-#undef CALL
-#undef CALL_CODED
-}
-
-/* What a mean is divided by, or with `exact` multiplied by: `row`, with `column` times column[j]. */
-typedef struct {
-    int exact;
-    REAL row;
-    const REAL *column;
-} NAME(share);
-
-/* A sum of nothing but -0.0 is 0.0. */
-ALWAYS_INLINE vec NAME(share_of)(vec sum, const NAME(share) * by, ptrdiff_t j) {
-    const vec row = vset(by->row);
-    sum = vadd(sum, vzero());
-    if (by->exact) return vmul(sum, row);
-    return vdiv(sum, by->column ? vmul(row, vload(by->column + j)) : row);
-}
-
-/* The sums of n windows along a row, as max_across; with `by` their shares, else into scratch memory. */
-WINDOW_INLINE void NAME(sum_across)(const int kernel, const int stride, REAL *sums, const REAL *row, ptrdiff_t iw,
-                                    ptrdiff_t width, ptrdiff_t n, const NAME(share) * by) {
-    const ptrdiff_t last = n > VL ? n - VL : 0;
-    for (ptrdiff_t p = 0;; p += VL) {
-        p = AT_MOST(p, last);
-        vec tap[3];
-        if (NAME(taps_inside)(kernel, stride, iw + p * stride, width))
-            NAME(window_taps)(kernel, stride, 1, tap, row, iw + p * stride, width, vzero());
-        else
-            NAME(window_taps)(kernel, stride, 0, tap, row, iw + p * stride, width, vzero());
-        vec sum = vadd(tap[0], tap[1]);
-        if (kernel == 3) sum = vadd(sum, tap[2]);
-        if (by)
-            NAME(store_windows)(0, sums + p, 0, NAME(share_of)(sum, by, p), cset(0), n);
-        else
-            vstore(sums + p, sum);
-        if (p == last) return;
-    }
-}
-
-/* The sums of the rows t0 .. t1 - 1, `step` apart, of n values; with `by` their shares, else into scratch memory. */
-WINDOW_INLINE void NAME(sum_down)(REAL *sums, const REAL *rows, ptrdiff_t step, ptrdiff_t t0, ptrdiff_t t1,
-                                  ptrdiff_t n, const NAME(share) * by) {
-    const NAME(share) share = by ? *by : (NAME(share)){0, 1, 0};
-    if (n < VL) {
-        vec sum = vzero();
-        for (ptrdiff_t t = t0; t < t1; t++) sum = vadd(sum, pload_part(rows + t * step, n));
-        pstore_part(sums, by ? NAME(share_of)(sum, &share, 0) : sum, n);
-        return;
-    }
-    for (ptrdiff_t j = 0;; j += VL) {
-        j = AT_MOST(j, n - VL);
-        vec sum = t0 < t1 ? vload(rows + t0 * step + j) : vzero();
-        for (ptrdiff_t t = t0 + 1; t < t1; t++) sum = vadd(sum, vload(rows + t * step + j));
-        vstore(sums + j, by ? NAME(share_of)(sum, &share, j) : sum);
-        if (j == n - VL) return;
-    }
-}
-
-/* Each row of a window is added up first. */
-WINDOW_INLINE void NAME(mean_band)(const int kernel, const int stride, const pycnn_pooling *g, REAL *y, const REAL *x,
-                                   const REAL *row_count, const REAL *column_count, int exact, const NAME(band) * b,
-                                   REAL *sums) {
-    const ptrdiff_t n = b->n, top = b->o * stride - g->top, from = top > 0 ? top : 0;
-    const ptrdiff_t end = AT_MOST(top + (b->rows - 1) * stride + kernel, g->height), at = b->o * g->out_width + b->p;
-    const int whole = n == g->out_width, close = kernel == 2 && whole && !g->left && g->width == 2 * n;
-    const ptrdiff_t together = close ? end - from : 1;
-    ptrdiff_t many, t0, t1;
-    for (ptrdiff_t i = from; i < end; i += together)
-        NAME(sum_across)(kernel, stride, sums + (i - top) * n, x + i * g->width, b->p * stride - g->left,
-                         g->width * together, n * together, 0);
-    for (ptrdiff_t r = 0; r < b->rows; r += many) {
-        const NAME(share) by = {exact, row_count[b->o + r], column_count ? column_count + b->p : 0};
-        const int alike = whole && !column_count;
-        REAL *to = y + at + r * g->out_width;
-        many = NAME(rows_alike)(kernel, stride, top + r * stride, g->height, b->rows - r, alike, &t0, &t1);
-        for (ptrdiff_t i = 1; i < many; i++)
-            if (row_count[b->o + r + i] != by.row) many = i;
-        if (t1 - t0 == kernel)
-            NAME(sum_down)(to, sums + r * stride * n, n, 0, kernel, n * many, &by);
-        else
-            NAME(sum_down)(to, sums + r * stride * n, n, t0, t1, n, &by);
-    }
+    NAME(strip) s = {.g = g, .space = &space, .plane = x, .end = x + planes * g->height * g->width, .y = y};
+    for (ptrdiff_t o = 0, tap = g->left; o < 3 * VL; o++, tap -= 2) space.first[o] = (uint8_t)(tap > 0 ? tap : 0);
+    s.codes = codes ? codes : space.first; /* not written there */
+    if (g->stride == 1 && codes)
+        NAME(same_planes)(NAME(LARGEST_CODED), g, y, codes, x, 0, 0, 0, planes, begin, end);
+    else if (g->stride == 1)
+        NAME(same_planes)(NAME(LARGEST), g, y, codes, x, 0, 0, 0, planes, begin, end);
+    else if (g->kernel == 2 && codes)
+        NAME(window_planes)(NAME(LARGEST_CODED), 2, &s, planes, begin, end);
+    else if (g->kernel == 2)
+        NAME(window_planes)(NAME(LARGEST), 2, &s, planes, begin, end);
+    else if (codes)
+        NAME(window_planes)(NAME(LARGEST_CODED), 3, &s, planes, begin, end);
+    else
+        NAME(window_planes)(NAME(LARGEST), 3, &s, planes, begin, end);
 }
 
 static void NAME(mean_windows)(const pycnn_pooling *g, REAL *y, const REAL *x, const REAL *row_count,
                                const REAL *column_count, int exact, ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end) {
-    REAL sums[BAND_ROOM + VL];
-    for (ptrdiff_t p = 0; p < planes; p++, x += g->height * g->width, y += g->out_height * g->out_width) {
-        NAME(band) b;
-        EACH_BAND(b, g->kernel, g->stride, 0) {
-#define CALL(k, s) NAME(mean_band)(k, s, g, y, x, row_count, column_count, exact, &b, sums)
-            EACH_WINDOW(CALL)
-#undef CALL
-        }
-    }
+    NAME(space) space;
+    NAME(strip) s = {.g = g, .space = &space, .plane = x, .end = x + planes * g->height * g->width, .y = y};
+    s.codes = space.first; /* not written */
+    s.row_count = row_count;
+    s.column_count = column_count;
+    s.exact = exact;
+    if (g->stride == 1)
+        NAME(same_planes)(NAME(MEAN), g, y, 0, x, row_count, column_count, exact, planes, begin, end);
+    else if (g->kernel == 2)
+        NAME(window_planes)(NAME(MEAN), 2, &s, planes, begin, end);
+    else
+        NAME(window_planes)(NAME(MEAN), 3, &s, planes, begin, end);
 }
-
-/* Each column of a window is added up first: 3 x 3, stride 1. */
-static void NAME(gather_band)(const pycnn_pooling *g, REAL *dx, const REAL *dy, const REAL *row_count, int exact,
-                              const NAME(band) * b) {
-    REAL sums[BAND_ROOM + VL];
-    const ptrdiff_t top = b->o - g->top, left = b->p - g->left, from = left > 0 ? left : 0;
-    const ptrdiff_t width = AT_MOST(left + b->n + 2, g->width) - from; /* of the columns that the windows see */
-    ptrdiff_t many, t0, t1;
-    for (ptrdiff_t r = 0; r < b->rows; r += many) {
-        const REAL *rows = dy + (top + r) * g->width + from;
-        many = NAME(rows_alike)(3, 1, top + r, g->height, b->rows - r, width == g->width, &t0, &t1);
-        if (t1 - t0 == 3)
-            NAME(sum_down)(sums + r * width, rows, g->width, 0, 3, width * many, 0);
-        else
-            NAME(sum_down)(sums + r * width, rows, g->width, t0, t1, width, 0);
-    }
-    for (ptrdiff_t r = 0; r < b->rows; r++) {
-        const NAME(share) by = {exact, row_count[b->o + r], 0};
-        NAME(sum_across)(3, 1, dx + (b->o + r) * g->out_width + b->p, sums + r * width, left - from, width, b->n, &by);
-    }
-}
-
-static void NAME(mean_gather)(const pycnn_pooling *g, REAL *dx, const REAL *dy, const REAL *row_count, int exact,
-                              ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end) {
-    for (ptrdiff_t p = 0; p < planes; p++, dy += g->height * g->width, dx += g->out_height * g->out_width) {
-        NAME(band) b;
-        EACH_BAND(b, 3, 1, 2) NAME(gather_band)(g, dx, dy, row_count, exact, &b);
-    }
-}
-#undef EACH_WINDOW
-#undef EACH_BAND
-#undef BAND_ROOM

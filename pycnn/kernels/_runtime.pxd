@@ -137,7 +137,7 @@ cdef extern from "tiles.h" nogil:
                            Py_ssize_t) noexcept nogil
         void (*mean_spread)(const pool_windows*, float*, const float*, float, Py_ssize_t, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
-        void (*mean_gather)(const pool_windows*, float*, const float*, const float*, int, Py_ssize_t, Py_ssize_t,
+        void (*mean_gather)(const pool_windows*, float*, const float*, float, Py_ssize_t, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
         unsigned char (*top_code)(const unsigned char*, Py_ssize_t) noexcept nogil
 
@@ -177,7 +177,7 @@ cdef extern from "tiles.h" nogil:
                            Py_ssize_t) noexcept nogil
         void (*mean_spread)(const pool_windows*, double*, const double*, double, Py_ssize_t, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
-        void (*mean_gather)(const pool_windows*, double*, const double*, const double*, int, Py_ssize_t, Py_ssize_t,
+        void (*mean_gather)(const pool_windows*, double*, const double*, double, Py_ssize_t, Py_ssize_t,
                             Py_ssize_t) noexcept nogil
         unsigned char (*top_code)(const unsigned char*, Py_ssize_t) noexcept nogil
 

@@ -1,6 +1,7 @@
-# The poolings that most networks have, on C-contiguous arrays: windows of 2 x 2 cells with stride 2 and of 3 x 3 with
-# stride 1 or 2, of an image. Sums, edges and orders are those of pooling_forward.pyx and pooling_backward.pyx, which do
-# all others; here one call of csrc/pool_window.inc.h or pool_spread.inc.h goes over many rows.
+# The poolings that most networks have, on C-contiguous arrays: windows of 2 x 2 and 3 x 3 cells with stride 2, and of
+# 3 x 3 with stride 1 and as many windows in a row as cells, of an image. Sums, edges and orders are those of
+# pooling_forward.pyx and pooling_backward.pyx, which do all others; here one call of csrc/pool_window.inc.h,
+# pool_same.inc.h or pool_spread.inc.h goes over many rows.
 #
 # A tile is a band of rows of one plane, or some whole planes where they are small. Tiles are cut by shape alone and
 # share nothing, so any number of threads gives the same bits.
@@ -14,7 +15,7 @@ from pycnn.kernels.pooling_common cimport Axis, Rows, active_rows, all_counted, 
 
 cdef enum:
     CELLS_PER_CHUNK = 32768   # of the input: about 5 us of work
-    SLACK = 16                # PYCNN_POOL_SLACK
+    MOST_WIDTH = 1024         # PYCNN_POOL_WIDTH
 
 ctypedef struct Job:
     Rows rows
@@ -52,8 +53,9 @@ cdef bint _windows(pool_windows* g, const Axis* h, const Axis* w, bint back, bin
         # From a window's point of view: dx is made from dy, which starts that much later.
         g.height, g.width, g.out_height, g.out_width = h.out, w.out, h.size, w.size
         g.top, g.left = 2 - h.pad, 2 - w.pad
-        return g.stride == 1
-    return not back or (g.stride == 2 and h.pad <= 1 and w.pad <= 1)
+    if g.stride == 1:
+        return (mean or not back) and g.left == 1 and g.out_width == g.width <= MOST_WIDTH
+    return not back or (not mean and h.pad <= 1 and w.pad <= 1)
 
 
 cdef void _run_tile(floating* tag, const Job* job, Py_ssize_t plane, Py_ssize_t planes, Py_ssize_t begin,
@@ -66,7 +68,7 @@ cdef void _run_tile(floating* tag, const Job* job, Py_ssize_t plane, Py_ssize_t 
     cdef const floating* column_count = <const floating*> job.column_count
     if floating is float:
         if job.back and job.mean and job.g.kernel == 3:
-            job.rows.f32.mean_gather(&job.g, cells, few, row_count, job.exact, planes, begin, end)
+            job.rows.f32.mean_gather(&job.g, cells, few, <float> job.divisor, planes, begin, end)
         elif job.back and job.mean:
             job.rows.f32.mean_spread(&job.g, cells, few, <float> job.divisor, planes, begin, end)
         elif job.back:
@@ -77,7 +79,7 @@ cdef void _run_tile(floating* tag, const Job* job, Py_ssize_t plane, Py_ssize_t 
             job.rows.f32.max_windows(&job.g, few, codes, cells, planes, begin, end)
     else:
         if job.back and job.mean and job.g.kernel == 3:
-            job.rows.f64.mean_gather(&job.g, cells, few, row_count, job.exact, planes, begin, end)
+            job.rows.f64.mean_gather(&job.g, cells, few, job.divisor, planes, begin, end)
         elif job.back and job.mean:
             job.rows.f64.mean_spread(&job.g, cells, few, job.divisor, planes, begin, end)
         elif job.back:
@@ -143,7 +145,7 @@ cdef bint _begin(Job* job, const View* few, const View* cells, const Axis* d, co
 # What means are divided by: per row and column of y, or by `divisor`. False where there is no memory.
 cdef bint _count(floating* tag, Job* job, const Axis* h, const Axis* w, bint padded) noexcept nogil:
     cdef Py_ssize_t o, whole_row = 1
-    cdef floating* row_count = <floating*> allocate((job.tall + w.out + SLACK) * sizeof(floating))
+    cdef floating* row_count = <floating*> allocate((job.tall + w.out) * sizeof(floating))
     cdef floating* column_count = row_count + job.tall
     cdef double count
     job.row_count, job.column_count = row_count, NULL
@@ -153,8 +155,8 @@ cdef bint _count(floating* tag, Job* job, const Axis* h, const Axis* w, bint pad
         whole_row = w.kernel
     elif job.divisor == 0:
         job.column_count = column_count
-        for o in range(w.out + SLACK):
-            column_count[o] = <floating> taps_counted(w, min(o, w.out - 1), padded)
+        for o in range(w.out):
+            column_count[o] = <floating> taps_counted(w, o, padded)
     job.exact = job.column_count == NULL
     for o in range(job.tall):
         count = job.divisor if job.divisor != 0 else <double> taps_counted(h, o, padded) * whole_row
@@ -218,4 +220,5 @@ cdef int mean_planes_backward(const View* dy, const View* dx, const Axis* d, con
             return -1
         divisor = <double> (h.kernel * w.kernel)
     job.divisor = divisor
-    return _run_mean(&job, h, w, dx.size, padded)
+    _run(&job, dx.size)
+    return True

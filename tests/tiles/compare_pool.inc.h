@@ -101,9 +101,9 @@ static void T(windows)(ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t pad) {
                              T(outputs)(width, pad, kernel, stride), pad, pad};
     const ptrdiff_t begin = upto(g.out_height - 1), end = between(begin + 1, g.out_height);
     const int counted = (int)upto(1);
-    REAL row_count[40], column_count[64 + PYCNN_POOL_SLACK];
+    REAL row_count[40], column_count[64];
     for (int i = 0; i < 40; i++) row_count[i] = (REAL)between(1, 3);
-    for (int i = 0; i < 64 + PYCNN_POOL_SLACK; i++) column_count[i] = (REAL)between(1, 3);
+    for (int i = 0; i < 64; i++) column_count[i] = (REAL)between(1, 3);
     EACH_POOL(1, T(rough)(T(in), PLACES), max_windows(&g, out, codes, T(in), planes, begin, end))
     T(check_codes)("max_windows, codes");
     EACH_POOL(1, T(rough)(T(in), PLACES), max_windows(&g, out, NULL, T(in), planes, begin, end))
@@ -120,7 +120,7 @@ static void T(windows)(ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t pad) {
         }
     }
     if (kernel == 3 && stride == 1) {
-        EACH_POOL(1, , mean_gather(&g, out, T(in), row_count, counted, planes, begin, end))
+        EACH_POOL(1, , mean_gather(&g, out, T(in), row_count[0], planes, begin, end))
         T(check)("mean_gather", TOLERANCE);
     }
 }
@@ -130,6 +130,6 @@ static void T(compare_pool)(void) {
     T(runs)();
     T(bins)();
     T(windows)(2, 2, upto(1));
-    T(windows)(3, 1, upto(1));
+    T(windows)(3, 1, 1);
     T(windows)(3, 2, upto(1));
 }
