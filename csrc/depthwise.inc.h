@@ -349,6 +349,7 @@ static void NAME(dw_fold)(REAL *dst, const REAL *sums, ptrdiff_t count, ptrdiff_
 #ifdef DW_MASKED
 #include "depthwise_direct.inc.h"
 #endif
+#include "depthwise_channels.inc.h"
 
 static const TYPED(pycnn_depthwise) NAME(depthwise_table) = {
     NAME(dw_pad),
@@ -364,6 +365,8 @@ static const TYPED(pycnn_depthwise) NAME(depthwise_table) = {
     0,
     0,
 #endif
+    NAME(dc_sum),
+    NAME(dc_dot),
 };
 
 #undef DW_MASKED

@@ -25,4 +25,16 @@ typedef struct {
     void (*spread)(REAL *dst, const REAL *src, const REAL *weight, const REAL *bias, const REAL *zero,
                    const pycnn_direct *p);
     void (*products)(REAL *dst, const REAL *src, const REAL *dy, const REAL *zero, const pycnn_direct *p);
+
+    /* Channels side by side, c < n: dst[r * pixel + c] = bias[c] + sum_t cell[at[t] + r][c] * weight[weight_at[t] + c]
+     * for r < pixels <= 8, in the order of the taps t. Up to cell[at[t] + 7] there have to be pointers to n values. */
+    void (*sum_channels)(REAL *dst, ptrdiff_t pixel, ptrdiff_t pixels, const REAL *const *cell, ptrdiff_t taps,
+                         const ptrdiff_t *at, const REAL *weight, const ptrdiff_t *weight_at, const REAL *bias,
+                         ptrdiff_t n, const pycnn_ahead *ahead);
+
+    /* sums[t * step + i] += sum_{r < pixels} cell[at[t] + r][c] * dy[r * pixel + c], c = i, but in the last vector of i,
+     * which may reach beyond n, it ends with c = n - 1. ahead: as many of its pixels for each of dy. */
+    void (*dot_channels)(REAL *sums, ptrdiff_t step, const REAL *dy, ptrdiff_t pixel, ptrdiff_t pixels,
+                         const REAL *const *cell, ptrdiff_t taps, const ptrdiff_t *at, ptrdiff_t n,
+                         const pycnn_ahead *ahead);
 } T(pycnn_depthwise);

@@ -50,6 +50,12 @@ typedef struct {
     ptrdiff_t weight_step;                  /* from a tap to the next: 1, or -1 from the last on */
 } pycnn_direct;
 
+/* Pixels that will be read soon, and are asked for; any address will do. */
+typedef struct {
+    const void *src;
+    ptrdiff_t rows, line, pixels, pixel;
+} pycnn_ahead;
+
 /* Square windows over a plane of contiguous cells, 2 x 2 or 3 x 3: see pool_window.inc.h. */
 typedef struct {
     ptrdiff_t kernel, stride;

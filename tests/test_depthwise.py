@@ -86,6 +86,14 @@ CASES = {
     "two channels a group": case((2, 3, 8, 19), (3, 3), 1, 2, pads=((1, 1), (1, 1))),
     "two channels, two filters": case((2, 3, 8, 19), (3, 5), 2, 2, stride=(2, 2), pads=((1, 1), (2, 2))),
     "many channels": case((2, 35, 5, 6), (3, 3), pads=((1, 1), (1, 1))),
+    **{f"{c} channels": case((2, c, 5, 9), (3, 3), pads=((1, 1), (1, 1))) for c in (4, 7, 8, 9, 15, 16, 17, 33, 70)},
+    **{f"{c} channels, {k}x{k}": case((3, c, 8, 12), (k, k), stride=(2, 2), pads=((k // 2, 1), (1, k // 2)))
+       for c in (16, 21) for k in (1, 2, 4, 5, 7)},
+    "16 channels, stride 3, dilation 2": case((2, 16, 19, 23), (3, 2), stride=(3, 4), dilation=(2, 3), pads=((1, 3),
+       (2, 0))),
+    "16 channels, padding over kernel": case((1, 16, 5, 6), (3, 3), pads=((5, 4), (6, 7))),
+    "200 channels": case((2, 200, 3, 3), (3, 3), pads=((1, 1), (1, 1))),
+    "20 channels, rows longer than a tile": case((1, 20, 2, 75), (1, 5), pads=((0, 0), (2, 2))),
     "empty batch": case((0, 3, 6, 7), (3, 3), pads=((1, 1), (1, 1))),
 }  # fmt: skip
 
@@ -158,19 +166,54 @@ def test_stays_inside_the_arrays(isa_name: str, at_end: bool) -> None:
                     np.testing.assert_array_equal(run(which, x, weight, dy, out=out, **kwargs), want[which])
 
 
-@pytest.mark.parametrize("which", PASSES)
-def test_same_bits_for_any_number_of_threads(which: str) -> None:
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("isa_name", ISAS)
+def test_channels_last_stays_inside_the_arrays(isa_name: str, at_end: bool) -> None:
     rng = np.random.default_rng(0)
-    for shape, kernel in (((3, 5, 61, 47), 3), ((9, 2, 20, 33), 5), ((1, 1, 300, 90), 3)):
+    for channels in (2, 7, 8, 16, 19):
+        for kernel, stride, padding in ((3, 1, 1), (3, 1, 0), (3, 2, 1), (5, 3, 2)):
+            x = integers(rng, (1, channels, 6, 11), np.float32)
+            weight = integers(rng, (channels, 1, kernel, kernel), np.float32)
+            kwargs = {"stride": stride, "padding": padding, "groups": channels}
+            dy = integers(rng, F.conv2d(x, weight, **kwargs).shape, np.float32)
+            want = plain(x, weight, dy, (stride, stride), ((padding, padding),) * 2, (1, 1), channels)
+            x, weight, dy = (guarded(a, at_end) for a in (to_format(x, "NHWC"), weight, to_format(dy, "NHWC")))
+            for which in PASSES:
+                expected = want[which] if which == "weight" else to_format(want[which], "NHWC")
+                out = guarded(np.zeros(expected.shape, np.float32), at_end)
+                with isa(isa_name):
+                    got = run(which, x, weight, dy, out=out, data_format="NHWC", **kwargs)
+                np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("which", PASSES)
+def test_same_bits_for_any_number_of_threads(which: str, data_format: str) -> None:
+    rng = np.random.default_rng(0)
+    for shape, kernel in (((3, 5, 61, 47), 3), ((9, 2, 20, 33), 5), ((1, 1, 300, 90), 3), ((2, 48, 21, 20), 3)):
         for stride in (1, 2):
             x, weight = rng.normal(size=shape).astype("f4"), rng.normal(size=(shape[1], 1, kernel, kernel)).astype("f4")
             kwargs = {"stride": stride, "padding": 1, "groups": shape[1]}
             dy = rng.normal(size=F.conv2d(x, weight, **kwargs).shape).astype("f4")
+            x, dy = to_format(x, data_format), to_format(dy, data_format)
             results = []
             for n in (1, 2, 3, 8):
                 with thread_count(n):
-                    results.append(bits(run(which, x, weight, dy, **kwargs)))
+                    results.append(bits(run(which, x, weight, dy, data_format=data_format, **kwargs)))
             assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf])
+@pytest.mark.parametrize("isa_name", ISAS)
+def test_infinite_weight_meets_the_padding(isa_name: str, special: float) -> None:
+    x, weight = np.ones((1, 3, 7, 9), np.float32), np.ones((3, 1, 3, 3), np.float32)
+    weight[1, 0, 0, 1] = special  # inf * 0 in the first row
+    for data_format in FORMATS:
+        with isa(isa_name), np.errstate(all="ignore"):
+            y = F.conv2d(to_format(x, data_format), weight, padding=1, groups=3, data_format=data_format)
+        y = y.transpose([data_format.index(a) for a in "NCHW"])[0]
+        assert np.isfinite(y[[0, 2]]).all() and np.isnan(y[1, 0]).all()
+        np.testing.assert_array_equal(y[1, 1:], np.full((6, 9), special, np.float32))
 
 
 @pytest.mark.parametrize("special", [np.nan, np.inf])

@@ -243,6 +243,11 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t images, planes, src_image, src_plane, src_line, dst_image, dst_plane, dst_line
         Py_ssize_t weight_plane, bias_plane, first, rows, cols, height, width, top, left, kh, kw, stride
         Py_ssize_t row_step, col_step, weight_step
+
+    ctypedef struct Ahead "pycnn_ahead":
+        const void* src
+        Py_ssize_t rows, line, pixels, pixel
+
     ctypedef struct depthwise_f32 "pycnn_depthwise_f32":
         void (*pad)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                     Py_ssize_t) noexcept nogil
@@ -252,6 +257,10 @@ cdef extern from "tiles.h" nogil:
         void (*direct)(float*, const float*, const float*, const float*, const float*, const Direct*) noexcept nogil
         void (*spread)(float*, const float*, const float*, const float*, const float*, const Direct*) noexcept nogil
         void (*products)(float*, const float*, const float*, const float*, const Direct*) noexcept nogil
+        void (*sum_channels)(float*, Py_ssize_t, Py_ssize_t, const float* const*, Py_ssize_t, const Py_ssize_t*,
+                             const float*, const Py_ssize_t*, const float*, Py_ssize_t, const Ahead*) noexcept nogil
+        void (*dot_channels)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const float* const*, Py_ssize_t,
+                             const Py_ssize_t*, Py_ssize_t, const Ahead*) noexcept nogil
 
     ctypedef struct depthwise_f64 "pycnn_depthwise_f64":
         void (*pad)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -264,6 +273,10 @@ cdef extern from "tiles.h" nogil:
         void (*spread)(double*, const double*, const double*, const double*, const double*,
                        const Direct*) noexcept nogil
         void (*products)(double*, const double*, const double*, const double*, const Direct*) noexcept nogil
+        void (*sum_channels)(double*, Py_ssize_t, Py_ssize_t, const double* const*, Py_ssize_t, const Py_ssize_t*,
+                             const double*, const Py_ssize_t*, const double*, Py_ssize_t, const Ahead*) noexcept nogil
+        void (*dot_channels)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const double* const*,
+                             Py_ssize_t, const Py_ssize_t*, Py_ssize_t, const Ahead*) noexcept nogil
 
     ctypedef struct Spot "pycnn_spot":
         Py_ssize_t src, dst, lanes

@@ -3,7 +3,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport Direct, Piece, Spot, Stretch, Window, tiles
+from pycnn.kernels._runtime cimport Ahead, Direct, Piece, Spot, Stretch, Window, tiles
 
 
 cdef inline Py_ssize_t lanes(floating* tag) noexcept nogil:
@@ -270,6 +270,27 @@ cdef inline void planes_products(floating* dst, const floating* src, const float
         tiles().depthwise_f32.products(dst, src, dy, zero, p)
     else:
         tiles().depthwise_f64.products(dst, src, dy, zero, p)
+
+
+# Channels side by side.
+
+cdef inline void channels_sum(floating* dst, Py_ssize_t pixel, Py_ssize_t pixels, const floating** cell,
+                              Py_ssize_t taps, const Py_ssize_t* at, const floating* weight,
+                              const Py_ssize_t* weight_at, const floating* bias, Py_ssize_t n,
+                              const Ahead* ahead) noexcept nogil:
+    if floating is float:
+        tiles().depthwise_f32.sum_channels(dst, pixel, pixels, cell, taps, at, weight, weight_at, bias, n, ahead)
+    else:
+        tiles().depthwise_f64.sum_channels(dst, pixel, pixels, cell, taps, at, weight, weight_at, bias, n, ahead)
+
+
+cdef inline void channels_dot(floating* sums, Py_ssize_t step, const floating* dy, Py_ssize_t pixel, Py_ssize_t pixels,
+                              const floating** cell, Py_ssize_t taps, const Py_ssize_t* at, Py_ssize_t n,
+                              const Ahead* ahead) noexcept nogil:
+    if floating is float:
+        tiles().depthwise_f32.dot_channels(sums, step, dy, pixel, pixels, cell, taps, at, n, ahead)
+    else:
+        tiles().depthwise_f64.dot_channels(sums, step, dy, pixel, pixels, cell, taps, at, n, ahead)
 
 
 # Sums of few products.

@@ -27,6 +27,7 @@ from pycnn.kernels._runtime cimport (
     raise_status, release,
 )
 from pycnn.kernels.conv_depthwise cimport depthwise_run
+from pycnn.kernels.conv_depthwise_channels cimport channels_run
 from pycnn.kernels.conv_direct cimport direct_run
 from pycnn.kernels.conv_filters cimport filters_run
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
@@ -232,6 +233,9 @@ cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
         done = winograd_run(q, m, False, <const floating*> job.src, <const floating*> job.w,
                             <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
+        done = channels_run(q, False, <const floating*> job.src, <const floating*> job.w,
+                            <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
         done = depthwise_run(q, False, <const floating*> job.src, <const floating*> job.w,
                              <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
@@ -276,6 +280,9 @@ cdef int _backward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     cdef int done = -1
     if m:
         done = winograd_run(q, m, True, <const floating*> job.src, <const floating*> job.w,
+                            <const floating*> job.bias, <floating*> job.dst)
+    if done < 0:
+        done = channels_run(q, True, <const floating*> job.src, <const floating*> job.w,
                             <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
         done = depthwise_run(q, True, <const floating*> job.src, <const floating*> job.w,

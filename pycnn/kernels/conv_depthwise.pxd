@@ -30,6 +30,10 @@ ctypedef struct PlaneSum:
     Py_ssize_t plane                   # values of a copy
     bint in_place                      # no copy: no tap is outside
 
+# The outputs of axis a (1: rows, 2: columns), in the gradient for the input those of one phase of the stride.
+cdef Axis forward_axis(const Geometry* q, Py_ssize_t a) noexcept nogil
+cdef Axis backward_axis(const Geometry* q, Py_ssize_t a, Py_ssize_t phase) noexcept nogil
+
 # False where the present code is not made for it.
 cdef bint plan_planes(PlaneSum* p, const Geometry* q, bint backward, Py_ssize_t vl, size_t value_size) noexcept nogil
 

@@ -63,7 +63,7 @@ ctypedef struct PlanesJob:
 
 # ---- geometry
 
-cdef Axis _forward_axis(const Geometry* q, Py_ssize_t a) noexcept nogil:
+cdef Axis forward_axis(const Geometry* q, Py_ssize_t a) noexcept nogil:
     cdef Axis axis
     axis.outputs = q.y_shape[a + 2]
     axis.count = q.kernel[a]
@@ -75,7 +75,7 @@ cdef Axis _forward_axis(const Geometry* q, Py_ssize_t a) noexcept nogil:
 
 
 # The taps k with (phase + pad - k * dilation) divisible by the stride, from the last to the first: offsets ascend.
-cdef Axis _backward_axis(const Geometry* q, Py_ssize_t a, Py_ssize_t phase) noexcept nogil:
+cdef Axis backward_axis(const Geometry* q, Py_ssize_t a, Py_ssize_t phase) noexcept nogil:
     cdef Axis axis
     cdef Py_ssize_t stride = q.stride[a]
     cdef Py_ssize_t k, place
@@ -174,7 +174,7 @@ cdef bint plan_planes(PlaneSum* p, const Geometry* q, bint backward, Py_ssize_t 
         p.stride[a] = 1 if backward else q.stride[a + 1]
         p.phases[a] = min(q.stride[a + 1], q.x_shape[a + 3]) if backward else 1
         for f in range(p.phases[a]):
-            p.axis[a][f] = _backward_axis(q, a + 1, f) if backward else _forward_axis(q, a + 1)
+            p.axis[a][f] = backward_axis(q, a + 1, f) if backward else forward_axis(q, a + 1)
         _find_reach(p, a)
     _plan_copy(p, vl, value_size)
     p.in_place = _in_place(p, vl)

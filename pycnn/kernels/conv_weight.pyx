@@ -25,6 +25,7 @@ from pycnn.kernels._runtime cimport (
     raise_status, release, tiles, vector_table,
 )
 from pycnn.kernels._tiles cimport dot_line, gemm_rows, lanes, pack_run, tile_columns, tile_rows, transpose_run
+from pycnn.kernels.conv_depthwise_channels cimport channels_weight_run
 from pycnn.kernels.conv_depthwise_weight cimport depthwise_weight_run
 from pycnn.kernels.conv_few_weight cimport few_weight_run
 from pycnn.kernels.conv_filters_weight cimport filters_weight_run
@@ -326,6 +327,8 @@ cdef int _weight(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     cdef int done = -1
     if m:
         done = winograd_weight_run(q, m, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
+    if done < 0:
+        done = channels_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
     if done < 0:
         done = depthwise_weight_run(q, <const floating*> job.x, <const floating*> job.dy, <floating*> job.dw)
     if done < 0:

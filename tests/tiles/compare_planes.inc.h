@@ -128,11 +128,38 @@ static void T(few)(void) {
     T(check)("few dot", 20 * TOLERANCE);
 }
 
+/* Channels side by side: where a lane's sum lies depends on the vectors, of which the last may overlap. */
+static void T(channels)(void) {
+    const ptrdiff_t n = between(1, 40), pixels = between(1, 8), taps = between(0, 30), step = 64;
+    const REAL *cell[40];
+    ptrdiff_t at[30], weight_at[30];
+    const pycnn_ahead ahead = {T(in), between(0, 2), 50, between(0, 8), 5};
+    for (int k = 0; k < 40; k++) cell[k] = T(in) + upto(2000);
+    for (int t = 0; t < 30; t++) at[t] = upto(32), weight_at[t] = upto(500);
+    T(start)();
+    for (int i = 0; i < 2; i++)
+        sets[i]->T(depthwise)->sum_channels(T(out)[i], 50, pixels, cell, taps, at, T(more), weight_at, T(more) + 600, n,
+                                            &ahead);
+    T(check)("depthwise sum_channels", 10 * TOLERANCE);
+    T(start)();
+    for (int i = 0; i < 2; i++) {
+        static REAL sums[30 * 64];
+        const ptrdiff_t vl = sets[i]->T(gemm)->vl, whole = n < vl ? 0 : n / vl * vl;
+        memset(sums, 0, sizeof sums);
+        sets[i]->T(depthwise)->dot_channels(sums, step, T(more), 45, pixels, cell, taps, at, n, &ahead);
+        for (ptrdiff_t t = 0; t < taps; t++)
+            for (ptrdiff_t c = 0; c < n; c++)
+                T(out)[i][t * n + c] = sums[t * step + (c < whole || n < vl ? c : whole + vl - n + c)];
+    }
+    T(check)("depthwise dot_channels", 10 * TOLERANCE);
+}
+
 static void T(compare_planes)(void) {
     T(few)();
     T(transforms)(0);
     T(transforms)(1);
     T(lanes)();
     T(depthwise)();
+    T(channels)();
     T(padded)();
 }
