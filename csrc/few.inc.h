@@ -22,13 +22,26 @@
 #define FEW_HOLD(v) ((void)0)
 #endif
 
-/* One tile: `used` filters of `rows`; the packed weights have zeros for the others. What lies `ahead` is asked for: the
- * pixels of a channel may be on a page of their own, where the processor does not see what comes next. */
+/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. */
+#if defined(PYCNN_ISA_AVX512) && defined(PYCNN_F32)
+#define FEW_STREAM(p, v) _mm512_stream_ps((p), (v))
+#define FEW_FENCE() _mm_sfence()
+#elif defined(PYCNN_ISA_AVX512)
+#define FEW_STREAM(p, v) _mm512_stream_pd((p), (v))
+#define FEW_FENCE() _mm_sfence()
+#else
+#define FEW_STREAM(p, v) vstore((p), (v))
+#define FEW_FENCE() ((void)0)
+#endif
+
+/* One tile: `used` filters of `rows`; the packed weights have zeros for the others. What lies `ahead` is asked for, by
+ * the last lane, as the line of the first came with the tile before: the pixels of a channel may be on a page of their
+ * own, where the processor does not see what comes next. */
 ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_row, ptrdiff_t used,
                                       const REAL *RESTRICT src, ptrdiff_t channels, ptrdiff_t channel_step,
                                       ptrdiff_t taps, const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT weight,
                                       const REAL *RESTRICT bias, const pycnn_spot *const *spot,
-                                      const REAL *RESTRICT ahead) {
+                                      const REAL *RESTRICT ahead, int far) {
     vec sum[FEW_MR][3];
     const REAL *RESTRICT s0 = src + spot[0]->src, *RESTRICT s1 = src + spot[1]->src, *RESTRICT s2 = src + spot[2]->src;
     UNROLL for (int m = 0; m < rows; m++)
@@ -37,7 +50,7 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
         for (ptrdiff_t t = 0; t < taps; t++, weight += FEW_MR) {
             const ptrdiff_t at = c * channel_step + offset[t];
             const vec x0 = vload(s0 + at), x1 = vload(s1 + at), x2 = vload(s2 + at);
-            PREFETCH_L2(ahead + at);
+            PREFETCH_L2(ahead + at + VL - 1);
             UNROLL for (int m = 0; m < rows; m++) {
                 const vec w = vset(weight[m]);
                 sum[m][0] = vfma(w, x0, sum[m][0]);
@@ -48,12 +61,20 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
     }
     if (spot[0]->lanes + spot[1]->lanes + spot[2]->lanes == 3 * VL) {
         REAL *d0 = dst + spot[0]->dst, *d1 = dst + spot[1]->dst, *d2 = dst + spot[2]->dst;
+        const uintptr_t places = (uintptr_t)d0 | (uintptr_t)d1 | (uintptr_t)d2 | (uintptr_t)dst_row * sizeof(REAL);
+        const int whole_lines = far && places % (VL * sizeof(REAL)) == 0;
         UNROLL for (int m = 0; m < rows; m++, d0 += dst_row, d1 += dst_row, d2 += dst_row) {
             const vec b = vset(bias[m]);
             if (m == used) return;
-            vstore(d0, vadd(sum[m][0], b));
-            vstore(d1, vadd(sum[m][1], b));
-            vstore(d2, vadd(sum[m][2], b));
+            if (whole_lines) {
+                FEW_STREAM(d0, vadd(sum[m][0], b));
+                FEW_STREAM(d1, vadd(sum[m][1], b));
+                FEW_STREAM(d2, vadd(sum[m][2], b));
+            } else {
+                vstore(d0, vadd(sum[m][0], b));
+                vstore(d1, vadd(sum[m][1], b));
+                vstore(d2, vadd(sum[m][2], b));
+            }
         }
         return;
     }
@@ -65,9 +86,22 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
             NAME(store_sum)(dst + m * dst_row + spot[v]->dst, tile[m][v], spot[v]->lanes, bias[m]);
 }
 
+/* Functions of their own: inlined below, GCC 12 keeps one of the three vectors of pixels in memory. */
+#define FEW_SUM_ONE(name, rows)                                                                                    \
+    NEVER_INLINE void NAME(name)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t used, const REAL *src, ptrdiff_t channels,  \
+                                 ptrdiff_t channel_step, ptrdiff_t taps, const ptrdiff_t *offset,                  \
+                                 const REAL *weight, const REAL *bias, const pycnn_spot *const *spot,              \
+                                 const REAL *ahead, int far) {                                                     \
+        NAME(few_sum_tile)(rows, dst, dst_row, used, src, channels, channel_step, taps, offset, weight, bias, spot,  \
+                           ahead, far);                                                                            \
+    }
+FEW_SUM_ONE(few_sum_whole, FEW_MR)
+FEW_SUM_ONE(few_sum_half, FEW_MR / 2)
+#undef FEW_SUM_ONE
+
 static void NAME(few_sum)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t rows, const REAL *src, ptrdiff_t channels,
                           ptrdiff_t channel_step, ptrdiff_t taps, const ptrdiff_t *offset, const REAL *weight,
-                          const REAL *bias, const pycnn_spot *spots, ptrdiff_t n) {
+                          const REAL *bias, const pycnn_spot *spots, ptrdiff_t n, int far) {
     for (ptrdiff_t i = 0; i < n; i += 3) {
         const ptrdiff_t first = n - i >= 3 ? i : n >= 3 ? n - 3 : 0;
         const pycnn_spot *spot[3];
@@ -82,13 +116,14 @@ static void NAME(few_sum)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t rows, const RE
             REAL b[FEW_MR] = {0};
             if (bias) memcpy(b, bias + m, (size_t)(rows - m < FEW_MR ? rows - m : FEW_MR) * sizeof(REAL));
             if (rows - m > FEW_MR / 2)
-                NAME(few_sum_tile)(FEW_MR, d, dst_row, rows - m, src, channels, channel_step, taps, offset, w, b, spot,
-                                   ahead);
+                NAME(few_sum_whole)(d, dst_row, rows - m, src, channels, channel_step, taps, offset, w, b, spot, ahead,
+                                    far);
             else
-                NAME(few_sum_tile)(FEW_MR / 2, d, dst_row, rows - m, src, channels, channel_step, taps, offset, w, b,
-                                   spot, ahead);
+                NAME(few_sum_half)(d, dst_row, rows - m, src, channels, channel_step, taps, offset, w, b, spot, ahead,
+                                   far);
         }
     }
+    if (far) FEW_FENCE();
 }
 
 /* One step of a tile: dy[m] * src[v]; part: lanes 0 .. lanes - 1. */
@@ -150,3 +185,5 @@ static const TYPED(pycnn_few) NAME(few_table) = {NAME(few_sum), NAME(few_dot)};
 
 #undef FEW_MR
 #undef FEW_HOLD
+#undef FEW_STREAM
+#undef FEW_FENCE

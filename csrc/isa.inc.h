@@ -25,6 +25,12 @@
 #define RESTRICT __restrict__
 #endif
 
+#if defined(__GNUC__)
+#define NEVER_INLINE static __attribute__((noinline))
+#else
+#define NEVER_INLINE static
+#endif
+
 /* Before a loop of at most 16 rounds whose body indexes an array of vectors: unrolled whole, the array stays in
  * registers. GCC leaves loops of 24 vectors alone otherwise and goes through the stack. Not under AddressSanitizer, for
  * the compiler's time as above, nor in plain C, where a vector is no register and the code would be a third of the wheel. */

@@ -69,6 +69,21 @@ def test_nothing_beside_the_output_is_touched(width: int, isa_name: str, force: 
     np.testing.assert_array_equal(room, np.full_like(room, 7))
 
 
+@pytest.mark.parametrize("isa_name", ISAS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width, filters", [(64, 37), (72, 40)])
+def test_results_stored_past_the_caches(filters: int, width: int, dtype: Any, isa_name: str, force: Any) -> None:
+    x, weight = numbers((16, 3, 56, width), dtype, 0), numbers((filters, 3, 1, 1), dtype, 1)
+    want = np.einsum("nchw,fc->nfhw", x, weight[:, :, 0, 0])
+    force("few")
+    _runtime.set_poison(True)
+    assert want.nbytes > 8 << 20
+    with isa(isa_name), thread_count(2):
+        np.testing.assert_array_equal(F.conv2d(x, weight), want)
+        beside = np.empty(want.size + 1, dtype)[1:].reshape(want.shape)  # no vector of it is a whole line
+        np.testing.assert_array_equal(F.conv2d(x, weight, out=beside), want)
+
+
 @pytest.mark.parametrize("data_format", ["NCHW", "NHWC"])
 def test_deltas_of_any_layout(data_format: str, force: Any) -> None:
     x, weight = numbers((2, 3, 12, 20), np.float32, 0), numbers((7, 3, 3, 3), np.float32, 1)

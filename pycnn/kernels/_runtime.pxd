@@ -283,13 +283,13 @@ cdef extern from "tiles.h" nogil:
 
     ctypedef struct few_f32 "pycnn_few_f32":
         void (*sum)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                    const Py_ssize_t*, const float*, const float*, const Spot*, Py_ssize_t) noexcept nogil
+                    const Py_ssize_t*, const float*, const float*, const Spot*, Py_ssize_t, int) noexcept nogil
         void (*dot)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t,
                     const Py_ssize_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
 
     ctypedef struct few_f64 "pycnn_few_f64":
         void (*sum)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                    const Py_ssize_t*, const double*, const double*, const Spot*, Py_ssize_t) noexcept nogil
+                    const Py_ssize_t*, const double*, const double*, const Spot*, Py_ssize_t, int) noexcept nogil
         void (*dot)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t,
                     const Py_ssize_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
 

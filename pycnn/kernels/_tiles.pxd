@@ -297,11 +297,11 @@ cdef inline void channels_dot(floating* sums, Py_ssize_t step, const floating* d
 
 cdef inline void few_sum(floating* dst, Py_ssize_t dst_row, Py_ssize_t rows, const floating* src, Py_ssize_t channels,
                          Py_ssize_t channel_step, Py_ssize_t taps, const Py_ssize_t* offset, const floating* weight,
-                         const floating* bias, const Spot* spots, Py_ssize_t n) noexcept nogil:
+                         const floating* bias, const Spot* spots, Py_ssize_t n, bint far) noexcept nogil:
     if floating is float:
-        tiles().few_f32.sum(dst, dst_row, rows, src, channels, channel_step, taps, offset, weight, bias, spots, n)
+        tiles().few_f32.sum(dst, dst_row, rows, src, channels, channel_step, taps, offset, weight, bias, spots, n, far)
     else:
-        tiles().few_f64.sum(dst, dst_row, rows, src, channels, channel_step, taps, offset, weight, bias, spots, n)
+        tiles().few_f64.sum(dst, dst_row, rows, src, channels, channel_step, taps, offset, weight, bias, spots, n, far)
 
 
 cdef inline void few_dot(floating* sums, const floating* dy, Py_ssize_t dy_step, Py_ssize_t dy_line,

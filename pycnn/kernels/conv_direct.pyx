@@ -32,6 +32,7 @@ cdef enum:
     LEAST_TILES = 4           # register tiles of a stripe, before its channels are blocked
     WANTED_CHUNKS = 16
     MOST_COLUMNS = 48         # of a register tile
+    FAR_BYTES = 8 << 20       # of outputs: more are stored past the caches
 
 ctypedef struct Job:
     Planes planes
@@ -46,6 +47,7 @@ ctypedef struct Job:
     Py_ssize_t row_panels, row_chunks, stripes
     Py_ssize_t block_channels, blocks
     bint in_place                   # the source is its own plane: 1x1, stride 1
+    bint far                        # the outputs are stored past the caches
     bint by_rows                    # vectors of pixels lie in rows, not along the numbers, and are stored at once
     Py_ssize_t row_vectors          # of a row of outputs
     void* packed                    # [group][row panel][channel, tap][mr]
@@ -137,11 +139,11 @@ cdef void _sum_rows(Job* job, const floating* src, Py_ssize_t g, Py_ssize_t row,
     cdef Py_ssize_t n = _find_spots(job, rows, spots)
     if job.in_place:
         few_sum(dst + m0 * job.dst_row, job.dst_row, used, src, job.channels, p.src_channel, 1, &none, weight, bias,
-                spots, n)
+                spots, n, job.far)
         return
     fill_planes(p, src, job.channels, row, rows, planes)
     few_sum(dst + m0 * job.dst_row, job.dst_row, used, planes, job.channels, p.channel_size, p.taps, p.offset, weight,
-            bias, spots, n)
+            bias, spots, n, job.far)
 
 
 # Every cell of the lines that belong to output rows row .. row + rows - 1, before some of them are written.
@@ -294,6 +296,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     if job.blocks > 1:
         job.sums_size *= tiles * ceil_div(job.row_panels, job.row_chunks)
     job.by_rows = _suits_rows(job)
+    job.far = job.groups * p.images * job.rows * p.out_h * p.out_w * <Py_ssize_t> sizeof(floating) > FAR_BYTES
     job.slot_bytes = <size_t> (job.planes_size + job.sums_size) * sizeof(floating)
     if job.by_rows:
         job.planes_size = round_up(job.planes_size, 8)
