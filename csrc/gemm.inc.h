@@ -213,8 +213,10 @@ static void NAME(transpose_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const RE
         const ptrdiff_t i1 = i0 + BLOCK < rows ? i0 + BLOCK : rows;
         ptrdiff_t j = 0;
         if (step == 1 && i1 - i0 == BLOCK)
-            for (; j + BLOCK <= length; j += BLOCK)
+            for (; j + BLOCK <= length; j += BLOCK) {
+                for (ptrdiff_t i = i0; i < i1; i++) PREFETCH(src + (i + BLOCK) * src_step + j);
                 NAME(transpose_block)(dst + j * dst_step + i0, dst_step, src + i0 * src_step + j, src_step);
+            }
         for (; j < length; j++)
             for (ptrdiff_t i = i0; i < i1; i++) dst[j * dst_step + i] = src[i * src_step + j * step];
     }
@@ -333,6 +335,75 @@ static void NAME(dot_rows)(ptrdiff_t length, const REAL *RESTRICT a, ptrdiff_t a
 #define GEMM_CELLS_ALL(kind) {GEMM_CELLS(kind, 1), GEMM_CELLS(kind, 2), GEMM_CELLS(kind, 3), GEMM_CELLS(kind, 4)}
 #endif
 
+static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CELLS_ALL(packed);
+
+/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. */
+#if defined(PYCNN_ISA_AVX512) && defined(PYCNN_F32)
+#define STREAM(p, v) _mm512_stream_ps((p), (v))
+#elif defined(PYCNN_ISA_AVX512)
+#define STREAM(p, v) _mm512_stream_pd((p), (v))
+#else
+#define STREAM(p, v) vstore((p), (v))
+#endif
+
+/* A full tile of which `used` rows go straight to dst. What lies `ahead` is asked for, by the last lane, as the line of
+ * the first came with the tile before: each row of b may be on a page of its own, where the processor does not see what
+ * comes next. */
+NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const REAL *RESTRICT b, ptrdiff_t b_step,
+                                    const REAL *ahead, ptrdiff_t ahead_step, const REAL *RESTRICT bias, ptrdiff_t used,
+                                    REAL *RESTRICT dst, ptrdiff_t dst_row, int far) {
+    vec sum[MR][3];
+    UNROLL for (int m = 0; m < MR; m++)
+        UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
+    ahead += VL - 1;
+    for (ptrdiff_t i = 0; i < k; i++, a += MR, b += b_step, ahead += ahead_step) {
+        vec bv[3];
+        UNROLL for (int v = 0; v < 3; v++) bv[v] = vload(b + v * VL);
+        PREFETCH_L2(ahead);
+        UNROLL for (int m = 0; m < MR; m++) {
+            const vec am = vset(a[m]);
+            UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
+        }
+    }
+    far = far && ((uintptr_t)dst | (uintptr_t)dst_row * sizeof(REAL)) % (VL * sizeof(REAL)) == 0;
+    UNROLL for (int m = 0; m < MR; m++, dst += dst_row) {
+        const vec c = bias ? vset(bias[m]) : vzero();
+        if (m == used) return;
+        if (far)
+            UNROLL for (int v = 0; v < 3; v++) STREAM(dst + v * VL, vadd(sum[m][v], c));
+        else
+            UNROLL for (int v = 0; v < 3; v++) vstore(dst + v * VL, vadd(sum[m][v], c));
+    }
+}
+
+static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t k, const REAL *a,
+                            const REAL *b, ptrdiff_t b_step, ptrdiff_t vectors, const pycnn_stretch *stretches,
+                            ptrdiff_t n, const REAL *bias, const REAL *ahead, ptrdiff_t ahead_step, int far) {
+    REAL tile[2][3 * MR * VL]; /* each is read a tile later: what has just been stored comes slowly from another place */
+    const int direct = step == 1 && n == 1 && stretches->length == 3 * VL;
+    const ptrdiff_t width = vectors * VL;
+    for (ptrdiff_t m = 0; m < rows; m += MR, a += k * MR) {
+        const ptrdiff_t used = rows - m < MR ? rows - m : MR;
+        const REAL *c = bias ? bias + m : NULL;
+        if (direct) { /* a vector of what is ahead with each of the first tiles, so that not all are wanted at once */
+            const int v = m < 3 * MR ? (int)(m / MR) : 2;
+            NAME(direct_tile)(k, a, b, b_step, ahead + v * VL, ahead_step, c, used, dst + stretches->place + m * dst_row,
+                              dst_row, far);
+            continue;
+        }
+        NAME(packed_tiles)[used - 1][vectors - 1](k, a, MR, b, tile[m / MR % 2], 0);
+        if (m > 0)
+            NAME(store_tile)(dst + (m - MR) * dst_row, dst_row, step, tile[(m / MR + 1) % 2], width, MR, stretches, n,
+                             bias ? c - MR : NULL);
+        if (m + MR >= rows)
+            NAME(store_tile)(dst + m * dst_row, dst_row, step, tile[m / MR % 2], width, used, stretches, n, c);
+    }
+#if defined(PYCNN_ISA_AVX512)
+    if (far == 2) _mm_sfence();
+#endif
+}
+#undef STREAM
+
 static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     VL,
     MR,
@@ -344,6 +415,7 @@ static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     NAME(pack_panel),
     NAME(pack_plane),
     NAME(store_tile),
+    NAME(sum_panel),
     NAME(transpose_run),
     NAME(store_run),
     NAME(weigh_line),

@@ -15,7 +15,9 @@ cdef inline void pack_weights(floating* out, Py_ssize_t mr, Py_ssize_t rows, Py_
     if rows < mr:
         memset(out, 0, <size_t> (channels * taps * mr) * sizeof(floating))
     if taps == 1 and w_row == 1:
-        for c in range(channels):
+        for c in range(channels if rows == 8 else 0):  # inline, as the number is known
+            memcpy(out + c * mr, w + c * w_channel + weight[0], 8 * sizeof(floating))
+        for c in range(0 if rows == 8 else channels):
             memcpy(out + c * mr, w + c * w_channel + weight[0], <size_t> rows * sizeof(floating))
         return
     if whole and w_channel == taps:

@@ -31,6 +31,9 @@ ctypedef struct Run:
 
 cdef Py_ssize_t find_runs(const Patches* p, Py_ssize_t first, Py_ssize_t count, Run* runs) noexcept nogil
 
+# Whether tap t reads inside src for each pixel of the run.
+cdef bint all_inside(const Patches* p, const Run* run, Py_ssize_t t) noexcept nogil
+
 cdef void pack_columns(const Patches* p, const floating* src, const Run* runs, Py_ssize_t n_runs,
                        Py_ssize_t c0, Py_ssize_t c1, Py_ssize_t t0, Py_ssize_t t1,
                        floating* panel, Py_ssize_t width, Piece* pieces) noexcept nogil

@@ -237,6 +237,12 @@ cdef inline void _inside(const Patches* p, const Run* run, Py_ssize_t t, Py_ssiz
     hi[0] = _clip(p.taps.hi[4 * t + 3] - run.place[3], lo[0], run.length)
 
 
+cdef bint all_inside(const Patches* p, const Run* run, Py_ssize_t t) noexcept nogil:
+    cdef Py_ssize_t lo, hi
+    _inside(p, run, t, &lo, &hi)
+    return lo == 0 and hi == run.length
+
+
 # panel[(c - c0) * (t1 - t0) + t - t0][j] = what tap t of channel c reads for pixel j. Columns from the last pixel on
 # hold anything. The panel has a vector to spare at its end; `pieces` has room for (t1 - t0) * n_runs.
 cdef void pack_columns(const Patches* p, const floating* src, const Run* runs, Py_ssize_t n_runs,

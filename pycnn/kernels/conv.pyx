@@ -6,25 +6,25 @@
 #
 # Blocking, after Goto and van de Geijn (ACM TOMS 34, 2008), without an im2col matrix: the pixels are cut into panels
 # as wide as the register tile (48 in AVX-512 float32). A panel holds, for up to BLOCK_K (channel, tap) pairs at a
-# time, the value that each pixel reads: it stays in the L2 cache while the packed weights stream past it. Weights are
-# packed once per call, [row / MR][channel, tap][MR]. Memory beyond input and output: the packed weights and one panel
-# per thread.
+# time, the value that each pixel reads: it stays in the L2 cache while the packed weights stream past it. Where a
+# single tap reads pixels side by side, x itself is the panel; where such pixels are written, they go there from the
+# registers. Weights are packed once per call, [row / MR][channel, tap][MR]. Memory beyond input and output: the packed
+# weights and one panel per thread.
 #
 # The work is cut by shape alone and every sum runs in one order, so any number of threads gives the same bits.
 
 from cython cimport floating
-from libc.string cimport memset
 
 from pycnn.kernels._call cimport values
 from pycnn.kernels._geometry cimport Geometry, Operands, check_geometry, is_empty, read_geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
 from pycnn.kernels._pack cimport pack_weights
-from pycnn.kernels._patches cimport Patches, Run, backward_patches, find_runs, forward_patches, free_patches, \
-    pack_columns
+from pycnn.kernels._patches cimport Patches, Run, all_inside, backward_patches, find_runs, forward_patches, \
+    free_patches, pack_columns
 from pycnn.kernels._pycnn_h cimport PYCNN_ERROR_POINTER, PYCNN_OK
 from pycnn.kernels._runtime cimport (
-    Piece, Workspace, allocate, begin_call, begin_measure, end_call, end_measure, num_slots, parallel_work,
-    raise_status, release,
+    Piece, Stretch, Workspace, allocate, begin_call, begin_measure, end_call, end_measure, num_slots, parallel_work,
+    plane_choice, raise_status, release,
 )
 from pycnn.kernels.conv_depthwise cimport depthwise_run
 from pycnn.kernels.conv_depthwise_channels cimport channels_run
@@ -32,13 +32,14 @@ from pycnn.kernels.conv_direct cimport direct_run
 from pycnn.kernels.conv_filters cimport filters_run
 from pycnn.kernels.conv_thin cimport is_thin, run_thin
 from pycnn.kernels.conv_winograd cimport BACKWARD_INPUT, FORWARD, winograd_run, winograd_tile
-from pycnn.kernels._tiles cimport gemm_packed, lanes, store_run, tile_columns, tile_rows
+from pycnn.kernels._tiles cimport gemm_packed, lanes, store_tile, sum_panel, tile_columns, tile_rows
 
 cdef enum:
-    BLOCK_K = 640       # (channel, tap) pairs of a panel: 640 * 48 * 4 bytes = 120 KB of L2
+    BLOCK_K = 1024      # most (channel, tap) pairs of a panel: 1024 * 48 * 4 bytes = 192 KB of L2; the error stays small
     BLOCK_TAPS = 160    # most taps of a panel: a piece of bookkeeping for each of them and each run of pixels
     WANTED_CHUNKS = 64  # pieces of work, where there is that much: enough to balance threads that lose their core
-    GROUP_BYTES = 1 << 20  # packed weights beyond this are used for several panels each time they are read
+    LEAST_ROWS = 16     # of 1x1 convolutions that come here first
+    FAR_BYTES = 8 << 20  # of results: more are stored past the caches
 
 ctypedef struct Job:
     Patches patches
@@ -50,9 +51,11 @@ ctypedef struct Job:
     Py_ssize_t mr, nr, vl          # of the register tile
     Py_ssize_t row_panels, pixel_panels
     Py_ssize_t block_channels, block_taps
+    Py_ssize_t blocks              # of a sum
     Py_ssize_t panel_size          # values, with a vector to spare
-    Py_ssize_t panels_at_once      # pixel panels that share one pass over the weights
-    Py_ssize_t chunk_panels, pixel_chunks, row_chunks
+    Py_ssize_t sums_begin          # of the sums of blocks, in values
+    Py_ssize_t pixel_chunks, row_chunks
+    bint far                       # dst is stored past the caches
     char* scratch
     size_t slot_bytes
 
@@ -76,78 +79,102 @@ cdef void _pack_weights_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) no
     _pack_weight_panel(<double*> NULL, <Job*> context, chunk)
 
 
-# ---- one group of pixel panels times some row panels
+# ---- a panel of pixels times some row panels
 
-cdef void _store_tile(const Patches* p, const floating* tile, Py_ssize_t width, floating* dst, const floating* bias,
-                      Py_ssize_t rows, const Run* runs, Py_ssize_t n_runs) noexcept nogil:
-    cdef Py_ssize_t m, r
-    for m in range(rows):
-        for r in range(n_runs):
-            store_run(dst + m * p.dst_row + runs[r].dst, tile + m * width + runs[r].begin, runs[r].length,
-                      p.dst_pixel[3], bias[m] if bias != NULL else <floating> 0)
+# The parts of a panel's columns that lie side by side in dst, and whether x itself can stand for the panel: one tap that
+# reads a full tile's width of values side by side.
+cdef bint _find_stretches(const Job* job, const Run* runs, Py_ssize_t n, Stretch* out) noexcept nogil:
+    cdef const Patches* p = &job.patches
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i].begin = runs[i].begin
+        out[i].length = runs[i].length
+        out[i].place = runs[i].dst
+    return (p.taps.count == 1 and n == 1 and runs[0].length == job.nr and p.src_pixel[3] == 1 and p.dst_pixel[3] == 1
+            and job.blocks == 1 and all_inside(p, &runs[0], 0))
 
 
-# All of the sum for `n` panels of pixels from `first` on and the row panels r0 .. r1 - 1 of group g.
-cdef void _panels(floating* tag, Job* job, Py_ssize_t g, Py_ssize_t first, Py_ssize_t n, Py_ssize_t r0, Py_ssize_t r1,
-                  floating* scratch) noexcept nogil:
+# All of the sum for a panel of pixels and the row panels r0 .. r1 - 1 of group g, where it is taken in one go.
+cdef void _sum(Job* job, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t r0, Py_ssize_t r1, const floating* src,
+               const floating* bias, floating* dst, floating* scratch, int far) noexcept nogil:
+    cdef Patches* p = &job.patches
+    cdef Py_ssize_t depth = p.channels * p.taps.count
+    cdef Py_ssize_t first = panel * job.nr
+    cdef Py_ssize_t count = min(job.nr, p.pixels - first)
+    cdef Py_ssize_t vectors = ceil_div(count, job.vl)
+    cdef Run* runs = <Run*> (scratch + job.panel_size)
+    cdef Stretch* stretches = <Stretch*> (runs + job.nr)
+    cdef Run next
+    cdef Py_ssize_t n = find_runs(p, first, count, runs)
+    cdef const floating* b = scratch
+    cdef Py_ssize_t b_step = vectors * job.vl
+    cdef const floating* ahead = scratch
+    cdef Py_ssize_t ahead_step = b_step
+    if _find_stretches(job, runs, n, stretches):
+        b = src + runs[0].src + p.taps.offset[0]
+        b_step = p.src_channel
+    elif depth > 0:
+        pack_columns(p, src, runs, n, 0, p.channels, 0, p.taps.count, scratch, b_step, <Piece*> (stretches + job.nr))
+    if p.taps.count == 1 and first + count < p.pixels:
+        find_runs(p, first + count, 1, &next)
+        ahead = src + next.src + p.taps.offset[0]
+        ahead_step = p.src_channel
+    sum_panel(dst + r0 * job.mr * p.dst_row, p.dst_row, p.dst_pixel[3], min(r1 * job.mr, p.rows) - r0 * job.mr, depth,
+              <const floating*> job.packed + (g * job.row_panels + r0) * depth * job.mr, b, b_step, vectors, stretches,
+              n, bias + r0 * job.mr if bias != NULL else NULL, ahead, ahead_step, far)
+
+
+# The same, a block of (channel, tap) pairs after the other.
+cdef void _sum_blocks(Job* job, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t r0, Py_ssize_t r1, const floating* src,
+                      const floating* bias, floating* dst, floating* scratch) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t taps = p.taps.count
-    cdef Py_ssize_t depth = p.channels * taps
-    cdef Py_ssize_t panel_size = job.panel_size
+    cdef Py_ssize_t first = panel * job.nr
+    cdef Py_ssize_t count = min(job.nr, p.pixels - first)
+    cdef Py_ssize_t vectors = ceil_div(count, job.vl)
     cdef Py_ssize_t tile_size = job.mr * job.nr
-    cdef const floating* src = <const floating*> job.src + g * p.src_group
-    cdef floating* dst = <floating*> job.dst + g * p.dst_group
-    cdef const floating* bias = <const floating*> job.bias
+    cdef Run* runs = <Run*> (scratch + job.panel_size)
+    cdef Stretch* stretches = <Stretch*> (runs + job.nr)
+    cdef floating* sums = scratch + job.sums_begin  # [row panel][mr][width]
+    cdef Py_ssize_t n = find_runs(p, first, count, runs)
     cdef const floating* a
-    cdef floating* sums = scratch + n * panel_size  # [row panel][pixel panel][mr][width]
-    cdef floating* tile
-    cdef Run* runs = <Run*> (sums + (r1 - r0) * n * tile_size)
-    cdef Piece* pieces = <Piece*> (runs + n * job.nr)
-    cdef Py_ssize_t n_runs[8]
-    cdef Py_ssize_t count[8]
-    cdef Py_ssize_t cb, tb, c0, c1, t0, t1, i, r, rows, vectors, k
-    for i in range(n):
-        count[i] = min(job.nr, p.pixels - (first + i) * job.nr)
-        n_runs[i] = find_runs(p, (first + i) * job.nr, count[i], runs + i * job.nr)
-    if depth == 0:
-        memset(sums, 0, <size_t> ((r1 - r0) * n * tile_size) * sizeof(floating))
+    cdef Py_ssize_t cb, tb, c0, c1, t0, t1, r, rows
+    _find_stretches(job, runs, n, stretches)
     for cb in range(ceil_div(p.channels, job.block_channels)):
         c0 = cb * job.block_channels
         c1 = min(c0 + job.block_channels, p.channels)
         for tb in range(ceil_div(taps, job.block_taps)):
             t0 = tb * job.block_taps
             t1 = min(t0 + job.block_taps, taps)
-            k = (c1 - c0) * (t1 - t0)
-            for i in range(n):
-                vectors = ceil_div(count[i], job.vl)
-                pack_columns(p, src, runs + i * job.nr, n_runs[i], c0, c1, t0, t1,
-                             scratch + i * panel_size, vectors * job.vl, pieces)
+            pack_columns(p, src, runs, n, c0, c1, t0, t1, scratch, vectors * job.vl, <Piece*> (stretches + job.nr))
             for r in range(r0, r1):
-                rows = min(job.mr, p.rows - r * job.mr)
-                a = <const floating*> job.packed + ((g * job.row_panels + r) * depth + c0 * taps + t0) * job.mr
-                for i in range(n):
-                    gemm_packed(rows, ceil_div(count[i], job.vl), k, a, job.mr, scratch + i * panel_size,
-                                sums + ((r - r0) * n + i) * tile_size, c0 > 0 or t0 > 0)
+                a = (<const floating*> job.packed
+                     + ((g * job.row_panels + r) * p.channels * taps + c0 * taps + t0) * job.mr)
+                gemm_packed(min(job.mr, p.rows - r * job.mr), vectors, (c1 - c0) * (t1 - t0), a, job.mr, scratch,
+                            sums + (r - r0) * tile_size, c0 > 0 or t0 > 0)
     for r in range(r0, r1):
         rows = min(job.mr, p.rows - r * job.mr)
-        for i in range(n):
-            tile = sums + ((r - r0) * n + i) * tile_size
-            _store_tile(p, tile, ceil_div(count[i], job.vl) * job.vl, dst + r * job.mr * p.dst_row,
-                        bias + g * p.rows + r * job.mr if bias != NULL else NULL, rows, runs + i * job.nr, n_runs[i])
+        store_tile(dst + r * job.mr * p.dst_row, p.dst_row, p.dst_pixel[3], sums + (r - r0) * tile_size,
+                   vectors * job.vl, rows, stretches, n, bias + r * job.mr if bias != NULL else NULL)
 
 
 cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Patches* p = &job.patches
     cdef Py_ssize_t row_chunk = chunk % job.row_chunks
     cdef Py_ssize_t pixel_chunk = chunk // job.row_chunks % job.pixel_chunks
     cdef Py_ssize_t g = chunk // (job.row_chunks * job.pixel_chunks)
     cdef Py_ssize_t r0 = part_begin(row_chunk, job.row_chunks, job.row_panels)
     cdef Py_ssize_t r1 = part_begin(row_chunk + 1, job.row_chunks, job.row_panels)
-    cdef Py_ssize_t first = pixel_chunk * job.chunk_panels
-    cdef Py_ssize_t last = min(first + job.chunk_panels, job.pixel_panels)
-    while first < last:
-        _panels(tag, job, g, first, min(job.panels_at_once, last - first), r0, r1,
-                <floating*> (job.scratch + <size_t> slot * job.slot_bytes))
-        first += job.panels_at_once
+    cdef const floating* src = <const floating*> job.src + g * p.src_group
+    cdef const floating* bias = NULL if job.bias == NULL else <const floating*> job.bias + g * p.rows
+    cdef floating* dst = <floating*> job.dst + g * p.dst_group
+    cdef floating* scratch = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
+    cdef Py_ssize_t panel, last = part_begin(pixel_chunk + 1, job.pixel_chunks, job.pixel_panels)
+    for panel in range(part_begin(pixel_chunk, job.pixel_chunks, job.pixel_panels), last):
+        if job.blocks == 1:
+            _sum(job, g, panel, r0, r1, src, bias, dst, scratch, job.far * (1 if panel + 1 < last else 2))
+        else:
+            _sum_blocks(job, g, panel, r0, r1, src, bias, dst, scratch)
 
 
 cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -163,7 +190,7 @@ cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t taps = max(p.taps.count, 1)
-    cdef Py_ssize_t weights, wanted, threads
+    cdef Py_ssize_t size = sizeof(floating)
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
@@ -175,25 +202,21 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.block_channels = ceil_div(p.channels, ceil_div(p.channels, job.block_channels))
     else:
         job.block_channels = max(1, p.channels)
-    weights = p.rows * p.channels * taps * sizeof(floating)
-    job.panels_at_once = 4 if weights > GROUP_BYTES else 1
-    # The cut changes no sum, so it may depend on the number of threads.
-    threads = num_slots()
-    wanted = ceil_div(WANTED_CHUNKS, p.groups)
-    job.chunk_panels = max(1, job.pixel_panels // wanted)
-    job.chunk_panels = ceil_div(job.chunk_panels, job.panels_at_once) * job.panels_at_once
-    job.pixel_chunks = ceil_div(job.pixel_panels, job.chunk_panels)
-    # Few pixels, as at 7x7: cut the rows as well, and pack the panel once for each cut.
+    job.blocks = max(1, ceil_div(p.channels, job.block_channels)) * ceil_div(taps, job.block_taps)
+    job.far = p.groups * p.rows * p.pixels * size > FAR_BYTES
+    # The cut changes no sum, so it may depend on the number of threads. Few pixels, as at 7x7: the rows are cut as well,
+    # and the panel packed once for each cut.
+    job.pixel_chunks = min(job.pixel_panels, ceil_div(WANTED_CHUNKS, p.groups))
     job.row_chunks = 1
-    if threads > 1 and job.pixel_chunks * p.groups < 4 * threads:
-        job.row_chunks = min(ceil_div(job.row_panels, 4), ceil_div(4 * threads, job.pixel_chunks * p.groups))
-        job.row_chunks = max(1, job.row_chunks)
-    job.panel_size = (job.block_channels * job.block_taps + 1) * job.nr
-    job.slot_bytes = <size_t> (
-        job.panels_at_once * job.panel_size
-        + ceil_div(job.row_panels, job.row_chunks) * job.panels_at_once * job.mr * job.nr) * sizeof(floating)
-    job.slot_bytes += <size_t> (job.panels_at_once * job.nr) * sizeof(Run)
-    job.slot_bytes += <size_t> (job.block_taps * job.nr) * sizeof(Piece)
+    if num_slots() > 1:
+        job.row_chunks = max(1, min(ceil_div(job.row_panels, 4), WANTED_CHUNKS // (job.pixel_chunks * p.groups)))
+    job.panel_size = round_up((job.block_channels * job.block_taps + 1) * job.nr, 16)
+    job.sums_begin = job.panel_size + round_up(
+        (job.nr * <Py_ssize_t> (sizeof(Run) + sizeof(Stretch)) + job.block_taps * job.nr * <Py_ssize_t> sizeof(Piece))
+        // size, 16)
+    job.slot_bytes = <size_t> job.sums_begin * sizeof(floating)
+    if job.blocks > 1:
+        job.slot_bytes += <size_t> (ceil_div(job.row_panels, job.row_chunks) * job.mr * job.nr) * sizeof(floating)
     job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
 
 
@@ -225,6 +248,18 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
+# Whether panels come first: a 1x1 convolution with stride 1 reads x itself, and its results go to y from the registers.
+# With fewer rows small images, whose panels are copied, are faster elsewhere.
+cdef bint _suits_panels(const Geometry* q, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t a
+    if plane_choice() >= 0 or rows < LEAST_ROWS or q.x_steps[4] != 1 or q.y_steps[4] != 1:
+        return False
+    for a in range(3):
+        if q.kernel[a] != 1 or q.stride[a] != 1 or q.pad[a] != 0 or q.x_shape[a + 2] != q.y_shape[a + 2]:
+            return False
+    return True
+
+
 # The first algorithm that applies: 1, or 0 where there is no memory.
 cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     cdef Py_ssize_t m = winograd_tile(q, FORWARD)
@@ -238,10 +273,11 @@ cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     if done < 0:
         done = depthwise_run(q, False, <const floating*> job.src, <const floating*> job.w,
                              <const floating*> job.bias, <floating*> job.dst)
-    if done < 0:
+    cdef bint panels = done < 0 and _suits_panels(q, q.y_shape[1] // q.groups)
+    if done < 0 and not panels:
         done = filters_run(q, False, <const floating*> job.src, <const floating*> job.w,
                            <const floating*> job.bias, <floating*> job.dst)
-    if done < 0:
+    if done < 0 and not panels:
         done = direct_run(q, False, <const floating*> job.src, <const floating*> job.w,
                           <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
@@ -287,10 +323,11 @@ cdef int _backward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     if done < 0:
         done = depthwise_run(q, True, <const floating*> job.src, <const floating*> job.w,
                              <const floating*> job.bias, <floating*> job.dst)
-    if done < 0:
+    cdef bint panels = done < 0 and _suits_panels(q, q.x_shape[1] // q.groups)
+    if done < 0 and not panels:
         done = filters_run(q, True, <const floating*> job.src, <const floating*> job.w,
                            <const floating*> job.bias, <floating*> job.dst)
-    if done < 0:
+    if done < 0 and not panels:
         done = direct_run(q, True, <const floating*> job.src, <const floating*> job.w,
                           <const floating*> job.bias, <floating*> job.dst)
     if done < 0:
