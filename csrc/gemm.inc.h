@@ -176,6 +176,7 @@ static void NAME(store_tile)(REAL *RESTRICT dst, ptrdiff_t dst_row, ptrdiff_t st
 static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RESTRICT src, ptrdiff_t channel_step,
                              ptrdiff_t channels, const pycnn_piece *RESTRICT pieces, ptrdiff_t taps, ptrdiff_t runs,
                              ptrdiff_t step) {
+    const ptrdiff_t ahead = taps == 1 ? 8 * channel_step : 0; /* several taps read the same lines again */
     for (ptrdiff_t c = 0; c < channels; c++) {
         const pycnn_piece *RESTRICT piece = pieces;
         const REAL *RESTRICT plane = src + c * channel_step;
@@ -185,6 +186,7 @@ static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RE
                 const REAL *RESTRICT s = plane + piece->src;
                 ptrdiff_t lo = piece->lo, hi = piece->hi;
                 for (ptrdiff_t j = 0; j < piece->length; j += VL, lo -= VL, hi -= VL) {
+                    PREFETCH(s + j * step + ahead);
                     if (step == 1 && lo <= 0 && hi >= VL) {
                         vstore(d + j, vload(s + j));
                         continue;
@@ -346,16 +348,14 @@ static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CEL
 #define STREAM(p, v) vstore((p), (v))
 #endif
 
-/* A full tile of which `used` rows go straight to dst. What lies `ahead` is asked for, by the last lane, as the line of
- * the first came with the tile before: each row of b may be on a page of its own, where the processor does not see what
- * comes next. */
+/* A full tile of which `used` rows go straight to dst. What lies `ahead` is asked for: each row of b may be on a page
+ * of its own, where the processor does not see what comes next. */
 NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const REAL *RESTRICT b, ptrdiff_t b_step,
                                     const REAL *ahead, ptrdiff_t ahead_step, const REAL *RESTRICT bias, ptrdiff_t used,
                                     REAL *RESTRICT dst, ptrdiff_t dst_row, int far) {
     vec sum[MR][3];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
-    ahead += VL - 1;
     for (ptrdiff_t i = 0; i < k; i++, a += MR, b += b_step, ahead += ahead_step) {
         vec bv[3];
         UNROLL for (int v = 0; v < 3; v++) bv[v] = vload(b + v * VL);
@@ -378,25 +378,30 @@ NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const R
 
 static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t k, const REAL *a,
                             const REAL *b, ptrdiff_t b_step, ptrdiff_t vectors, const pycnn_stretch *stretches,
-                            ptrdiff_t n, const REAL *bias, const REAL *ahead, ptrdiff_t ahead_step, int far) {
-    REAL tile[2][3 * MR * VL]; /* each is read a tile later: what has just been stored comes slowly from another place */
+                            ptrdiff_t n, const REAL *bias, const REAL **ahead, ptrdiff_t ahead_step, int far) {
+    REAL tile[2][3 * MR * VL]; /* each is read a tile later: what has just been stored is slow to read in part */
     const int direct = step == 1 && n == 1 && stretches->length == 3 * VL;
     const ptrdiff_t width = vectors * VL;
     for (ptrdiff_t m = 0; m < rows; m += MR, a += k * MR) {
         const ptrdiff_t used = rows - m < MR ? rows - m : MR;
-        const REAL *c = bias ? bias + m : NULL;
-        if (direct) { /* a vector of what is ahead with each of the first tiles, so that not all are wanted at once */
-            const int v = m < 3 * MR ? (int)(m / MR) : 2;
-            NAME(direct_tile)(k, a, b, b_step, ahead + v * VL, ahead_step, c, used, dst + stretches->place + m * dst_row,
-                              dst_row, far);
+        const ptrdiff_t rest = (rows - 1 - m) / MR; /* tiles after this one; a vector ahead with each of the last 3 */
+        const REAL *next = rest < 3 ? ahead[rest] : b;
+        const ptrdiff_t next_step = rest < 3 ? ahead_step : b_step;
+        REAL *c = tile[m / MR % 2];
+        if (direct) {
+            NAME(direct_tile)(k, a, b, b_step, next, next_step, bias ? bias + m : NULL, used,
+                              dst + stretches->place + m * dst_row, dst_row, far);
             continue;
         }
-        NAME(packed_tiles)[used - 1][vectors - 1](k, a, MR, b, tile[m / MR % 2], 0);
+        if (vectors == 3)
+            NAME(direct_tile)(k, a, b, b_step, next, next_step, NULL, used, c, width, 0);
+        else
+            NAME(packed_tiles)[used - 1][vectors - 1](k, a, MR, b, c, 0);
         if (m > 0)
             NAME(store_tile)(dst + (m - MR) * dst_row, dst_row, step, tile[(m / MR + 1) % 2], width, MR, stretches, n,
-                             bias ? c - MR : NULL);
-        if (m + MR >= rows)
-            NAME(store_tile)(dst + m * dst_row, dst_row, step, tile[m / MR % 2], width, used, stretches, n, c);
+                             bias ? bias + m - MR : NULL);
+        if (rest == 0)
+            NAME(store_tile)(dst + m * dst_row, dst_row, step, c, width, used, stretches, n, bias ? bias + m : NULL);
     }
 #if defined(PYCNN_ISA_AVX512)
     if (far == 2) _mm_sfence();

@@ -30,6 +30,10 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "rows of filters 4 KiB apart": ((3, 1, 32, 32), (8, 1, 3, 3), {"padding": 1}),
     "1x1, images smaller than a vector": ((2, 3, 3, 3), (5, 3, 1, 1), {}),
     "1x1": ((2, 3, 9, 11), (5, 3, 1, 1), {}),
+    "1x1, panels over several images": ((5, 21, 7, 7), (37, 21, 1, 1), {}),
+    "1x1, panels of whole images and parts": ((3, 18, 9, 32), (16, 18, 1, 1), {}),
+    "1x1, groups": ((3, 34, 10, 15), (36, 17, 1, 1), {"groups": 2}),
+    "1x1, sums in blocks": ((2, 1030, 5, 11), (17, 1030, 1, 1), {}),
     "groups": ((2, 24, 10, 20), (36, 4, 3, 3), {"padding": 1, "groups": 6}),
     "stride 2": ((2, 3, 21, 40), (7, 3, 3, 3), {"padding": 1, "stride": 2}),
     "dilation": ((2, 2, 14, 25), (9, 2, 3, 3), {"padding": 2, "dilation": 2}),
@@ -71,11 +75,14 @@ def test_nothing_beside_the_output_is_touched(width: int, isa_name: str, force: 
 
 @pytest.mark.parametrize("isa_name", ISAS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("algorithm", ["few", "packed"])
 @pytest.mark.parametrize("width, filters", [(64, 37), (72, 40)])
-def test_results_stored_past_the_caches(filters: int, width: int, dtype: Any, isa_name: str, force: Any) -> None:
+def test_results_stored_past_the_caches(
+    filters: int, width: int, algorithm: str, dtype: Any, isa_name: str, force: Any
+) -> None:
     x, weight = numbers((16, 3, 56, width), dtype, 0), numbers((filters, 3, 1, 1), dtype, 1)
     want = np.einsum("nchw,fc->nfhw", x, weight[:, :, 0, 0])
-    force("few")
+    force(algorithm)
     _runtime.set_poison(True)
     assert want.nbytes > 8 << 20
     with isa(isa_name), thread_count(2):
@@ -95,12 +102,14 @@ def test_deltas_of_any_layout(data_format: str, force: Any) -> None:
     np.testing.assert_array_equal(F.conv2d_backward(delta, x, weight, needs=("weight",))[1], want)
 
 
-@pytest.mark.parametrize("name", ["batches of small images, the last one smaller", "stripes", "groups"])
+@pytest.mark.parametrize(
+    "name", ["batches of small images, the last one smaller", "stripes", "groups", "1x1, panels over several images"]
+)
 def test_same_bits_for_any_number_of_threads(name: str, force: Any) -> None:
     x_shape, w_shape, options = CASES[name]
     rng = np.random.default_rng(0)
     x, weight = rng.normal(size=x_shape).astype(np.float32), rng.normal(size=w_shape).astype(np.float32)
-    force("few")
+    force("" if name.startswith("1x1") else "few")
     results = []
     for n in (1, 2, 3, 8):
         with thread_count(n):

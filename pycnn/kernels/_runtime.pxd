@@ -27,8 +27,8 @@ cdef extern from "tiles.h" nogil:
                            Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_tile)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Stretch*,
                            Py_ssize_t, const float*) noexcept nogil
-        void (*sum_panel)(float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, const float*, Py_ssize_t,
-                          Py_ssize_t, const Stretch*, Py_ssize_t, const float*, const float*, Py_ssize_t,
+        void (*sum_panel)(float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, const float*,
+                          Py_ssize_t, Py_ssize_t, const Stretch*, Py_ssize_t, const float*, const float**, Py_ssize_t,
                           int) noexcept nogil
         void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t) noexcept nogil
@@ -53,8 +53,8 @@ cdef extern from "tiles.h" nogil:
                            Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_tile)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Stretch*,
                            Py_ssize_t, const double*) noexcept nogil
-        void (*sum_panel)(double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, const double*, Py_ssize_t,
-                          Py_ssize_t, const Stretch*, Py_ssize_t, const double*, const double*, Py_ssize_t,
+        void (*sum_panel)(double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, const double*,
+                          Py_ssize_t, Py_ssize_t, const Stretch*, Py_ssize_t, const double*, const double**, Py_ssize_t,
                           int) noexcept nogil
         void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t) noexcept nogil

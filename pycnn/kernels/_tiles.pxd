@@ -85,10 +85,10 @@ cdef inline void store_tile(floating* dst, Py_ssize_t dst_row, Py_ssize_t step, 
         tiles().gemm_f64.store_tile(dst, dst_row, step, tile, width, rows, stretches, n, bias)
 
 
-# All rows of a panel of pixels, to where they belong; `ahead`: what is read next.
+# All rows of a panel of pixels, to where they belong; `ahead`: three places of what is read next.
 cdef inline void sum_panel(floating* dst, Py_ssize_t dst_row, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t k,
                            const floating* a, const floating* b, Py_ssize_t b_step, Py_ssize_t vectors,
-                           const Stretch* stretches, Py_ssize_t n, const floating* bias, const floating* ahead,
+                           const Stretch* stretches, Py_ssize_t n, const floating* bias, const floating** ahead,
                            Py_ssize_t ahead_step, int far) noexcept nogil:
     if floating is float:
         tiles().gemm_f32.sum_panel(dst, dst_row, step, rows, k, a, b, b_step, vectors, stretches, n, bias, ahead,

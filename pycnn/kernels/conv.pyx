@@ -35,7 +35,7 @@ from pycnn.kernels.conv_winograd cimport BACKWARD_INPUT, FORWARD, winograd_run, 
 from pycnn.kernels._tiles cimport gemm_packed, lanes, store_tile, sum_panel, tile_columns, tile_rows
 
 cdef enum:
-    BLOCK_K = 1024      # most (channel, tap) pairs of a panel: 1024 * 48 * 4 bytes = 192 KB of L2; the error stays small
+    BLOCK_K = 1024      # most (channel, tap) pairs of a panel: 192 KB of L2, and the error stays small
     BLOCK_TAPS = 160    # most taps of a panel: a piece of bookkeeping for each of them and each run of pixels
     WANTED_CHUNKS = 64  # pieces of work, where there is that much: enough to balance threads that lose their core
     LEAST_ROWS = 16     # of 1x1 convolutions that come here first
@@ -81,8 +81,8 @@ cdef void _pack_weights_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) no
 
 # ---- a panel of pixels times some row panels
 
-# The parts of a panel's columns that lie side by side in dst, and whether x itself can stand for the panel: one tap that
-# reads a full tile's width of values side by side.
+# The parts of a panel's columns that lie side by side in dst, and whether x itself can stand for the panel: one tap
+# that reads a full tile's width of values side by side.
 cdef bint _find_stretches(const Job* job, const Run* runs, Py_ssize_t n, Stretch* out) noexcept nogil:
     cdef const Patches* p = &job.patches
     cdef Py_ssize_t i
@@ -94,34 +94,51 @@ cdef bint _find_stretches(const Job* job, const Run* runs, Py_ssize_t n, Stretch
             and job.blocks == 1 and all_inside(p, &runs[0], 0))
 
 
-# All of the sum for a panel of pixels and the row panels r0 .. r1 - 1 of group g, where it is taken in one go.
-cdef void _sum(Job* job, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t r0, Py_ssize_t r1, const floating* src,
-               const floating* bias, floating* dst, floating* scratch, int far) noexcept nogil:
+# The last value of each vector of a panel, as its first one often lies in a line that the panel before has read too.
+cdef void _find_last(const Job* job, const Run* runs, Py_ssize_t n, const floating* src,
+                     const floating** last) noexcept nogil:
+    cdef Py_ssize_t v, i = 0, column
+    for v in range(3):
+        column = (v + 1) * job.vl - 1
+        while i + 1 < n and runs[i + 1].begin <= column:
+            i += 1
+        last[v] = src + runs[i].src + (column - runs[i].begin) * job.patches.src_pixel[3]
+
+
+# All of the sum for panels first .. last - 1 of pixels and the row panels r0 .. r1 - 1 of group g, each in one go.
+cdef void _sum(Job* job, Py_ssize_t g, Py_ssize_t first, Py_ssize_t last, Py_ssize_t r0, Py_ssize_t r1,
+               const floating* src, const floating* bias, floating* dst, floating* scratch) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t depth = p.channels * p.taps.count
-    cdef Py_ssize_t first = panel * job.nr
-    cdef Py_ssize_t count = min(job.nr, p.pixels - first)
-    cdef Py_ssize_t vectors = ceil_div(count, job.vl)
+    cdef const floating* a = <const floating*> job.packed + (g * job.row_panels + r0) * depth * job.mr
+    cdef Py_ssize_t rows = min(r1 * job.mr, p.rows) - r0 * job.mr
     cdef Run* runs = <Run*> (scratch + job.panel_size)
-    cdef Stretch* stretches = <Stretch*> (runs + job.nr)
-    cdef Run next
-    cdef Py_ssize_t n = find_runs(p, first, count, runs)
-    cdef const floating* b = scratch
-    cdef Py_ssize_t b_step = vectors * job.vl
-    cdef const floating* ahead = scratch
-    cdef Py_ssize_t ahead_step = b_step
-    if _find_stretches(job, runs, n, stretches):
-        b = src + runs[0].src + p.taps.offset[0]
-        b_step = p.src_channel
-    elif depth > 0:
-        pack_columns(p, src, runs, n, 0, p.channels, 0, p.taps.count, scratch, b_step, <Piece*> (stretches + job.nr))
-    if p.taps.count == 1 and first + count < p.pixels:
-        find_runs(p, first + count, 1, &next)
-        ahead = src + next.src + p.taps.offset[0]
-        ahead_step = p.src_channel
-    sum_panel(dst + r0 * job.mr * p.dst_row, p.dst_row, p.dst_pixel[3], min(r1 * job.mr, p.rows) - r0 * job.mr, depth,
-              <const floating*> job.packed + (g * job.row_panels + r0) * depth * job.mr, b, b_step, vectors, stretches,
-              n, bias + r0 * job.mr if bias != NULL else NULL, ahead, ahead_step, far)
+    cdef Run* next_runs = runs + job.nr
+    cdef Stretch* stretches = <Stretch*> (next_runs + job.nr)
+    cdef Piece* pieces = <Piece*> (stretches + job.nr)
+    cdef const floating* ahead[3]
+    cdef const floating* b
+    cdef Py_ssize_t panel, vectors, n, b_step, next_n, count = min(job.nr, p.pixels - first * job.nr)
+    next_n = find_runs(p, first * job.nr, count, next_runs)
+    ahead[0] = ahead[1] = ahead[2] = scratch
+    for panel in range(first, last):
+        runs, next_runs, n = next_runs, runs, next_n
+        vectors = ceil_div(count, job.vl)
+        b = scratch
+        b_step = vectors * job.vl
+        if _find_stretches(job, runs, n, stretches):
+            b = src + runs[0].src + p.taps.offset[0]
+            b_step = p.src_channel
+        elif depth > 0:
+            pack_columns(p, src, runs, n, 0, p.channels, 0, p.taps.count, scratch, b_step, pieces)
+        if panel + 1 < last:
+            count = min(job.nr, p.pixels - (panel + 1) * job.nr)
+            next_n = find_runs(p, (panel + 1) * job.nr, count, next_runs)
+            if p.taps.count == 1:
+                _find_last(job, next_runs, next_n, src + p.taps.offset[0], ahead)
+        sum_panel(dst + r0 * job.mr * p.dst_row, p.dst_row, p.dst_pixel[3], rows, depth, a, b, b_step, vectors,
+                  stretches, n, bias + r0 * job.mr if bias != NULL else NULL, ahead, p.src_channel,
+                  job.far * (1 if panel + 1 < last else 2))
 
 
 # The same, a block of (channel, tap) pairs after the other.
@@ -169,12 +186,14 @@ cdef void _chunk(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) noe
     cdef const floating* bias = NULL if job.bias == NULL else <const floating*> job.bias + g * p.rows
     cdef floating* dst = <floating*> job.dst + g * p.dst_group
     cdef floating* scratch = <floating*> (job.scratch + <size_t> slot * job.slot_bytes)
-    cdef Py_ssize_t panel, last = part_begin(pixel_chunk + 1, job.pixel_chunks, job.pixel_panels)
-    for panel in range(part_begin(pixel_chunk, job.pixel_chunks, job.pixel_panels), last):
-        if job.blocks == 1:
-            _sum(job, g, panel, r0, r1, src, bias, dst, scratch, job.far * (1 if panel + 1 < last else 2))
-        else:
-            _sum_blocks(job, g, panel, r0, r1, src, bias, dst, scratch)
+    cdef Py_ssize_t panel
+    cdef Py_ssize_t first = part_begin(pixel_chunk, job.pixel_chunks, job.pixel_panels)
+    cdef Py_ssize_t last = part_begin(pixel_chunk + 1, job.pixel_chunks, job.pixel_panels)
+    if job.blocks == 1:
+        _sum(job, g, first, last, r0, r1, src, bias, dst, scratch)
+        return
+    for panel in range(first, last):
+        _sum_blocks(job, g, panel, r0, r1, src, bias, dst, scratch)
 
 
 cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -190,7 +209,7 @@ cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t taps = max(p.taps.count, 1)
-    cdef Py_ssize_t size = sizeof(floating)
+    cdef Py_ssize_t size = sizeof(floating), notes
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
@@ -204,16 +223,15 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.block_channels = max(1, p.channels)
     job.blocks = max(1, ceil_div(p.channels, job.block_channels)) * ceil_div(taps, job.block_taps)
     job.far = p.groups * p.rows * p.pixels * size > FAR_BYTES
-    # The cut changes no sum, so it may depend on the number of threads. Few pixels, as at 7x7: the rows are cut as well,
-    # and the panel packed once for each cut.
+    # The cut changes no sum, so it may depend on the number of threads. Few pixels, as at 7x7: the rows are cut as
+    # well, and the panel packed once for each cut.
     job.pixel_chunks = min(job.pixel_panels, ceil_div(WANTED_CHUNKS, p.groups))
     job.row_chunks = 1
     if num_slots() > 1:
         job.row_chunks = max(1, min(ceil_div(job.row_panels, 4), WANTED_CHUNKS // (job.pixel_chunks * p.groups)))
     job.panel_size = round_up((job.block_channels * job.block_taps + 1) * job.nr, 16)
-    job.sums_begin = job.panel_size + round_up(
-        (job.nr * <Py_ssize_t> (sizeof(Run) + sizeof(Stretch)) + job.block_taps * job.nr * <Py_ssize_t> sizeof(Piece))
-        // size, 16)
+    notes = job.nr * <Py_ssize_t> (2 * sizeof(Run) + sizeof(Stretch) + job.block_taps * sizeof(Piece))
+    job.sums_begin = job.panel_size + round_up(notes // size, 16)
     job.slot_bytes = <size_t> job.sums_begin * sizeof(floating)
     if job.blocks > 1:
         job.slot_bytes += <size_t> (ceil_div(job.row_panels, job.row_chunks) * job.mr * job.nr) * sizeof(floating)
