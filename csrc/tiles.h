@@ -56,6 +56,12 @@ typedef struct {
     ptrdiff_t rows, line, pixels, pixel;
 } pycnn_ahead;
 
+/* The pixels of a strided tile: see winograd_strided.inc.h. */
+typedef struct {
+    ptrdiff_t spacing;  /* from a pixel of a phase to the next: 2; 1 where the tile has the deltas */
+    ptrdiff_t row, col; /* from the first pixel that goes through a transform to the first that does not: 0 or 1 */
+} pycnn_phases;
+
 /* Square windows over a plane of contiguous cells, 2 x 2 or 3 x 3: see pool_window.inc.h. */
 typedef struct {
     ptrdiff_t kernel, stride;

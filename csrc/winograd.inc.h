@@ -123,37 +123,6 @@ static void NAME(from_lanes)(REAL *RESTRICT dst, const REAL *RESTRICT lines, ptr
         for (ptrdiff_t p = 0; p < pixels; p++) dst[c * channel_step + p * pixel_step] = lines[p * VL + c];
 }
 
-/* ---- two-dimensional transforms; m is a constant at every call, so the loops over points unroll */
-
-ALWAYS_INLINE void NAME(wino_zero_columns)(const int rows, REAL *space, ptrdiff_t width, ptrdiff_t from, ptrdiff_t to) {
-    for (int i = 0; i < rows; i++)
-        for (ptrdiff_t col = from; col < to; col++) vstore(space + (i * width + col) * VL, vzero());
-}
-
-ALWAYS_INLINE void NAME(wino_input)(const int m, REAL *RESTRICT v, ptrdiff_t xi_step, ptrdiff_t tile_step,
-                                    ptrdiff_t tiles, REAL *RESTRICT space, const REAL *RESTRICT lines, ptrdiff_t pitch,
-                                    ptrdiff_t cols, ptrdiff_t left) {
-    const int n = m + 2;
-    const ptrdiff_t width = m * tiles + 2;
-    vec d[6], o[6];
-    NAME(wino_zero_columns)(n, space, width, 0, left);
-    NAME(wino_zero_columns)(n, space, width, left + cols, width);
-    for (ptrdiff_t col = 0; col < cols; col++) {
-        UNROLL for (int i = 0; i < n; i++) d[i] = vload(lines + (i * pitch + col) * VL);
-        NAME(wino_input_1d)(m, d, o);
-        UNROLL for (int i = 0; i < n; i++) vstore(space + (i * width + left + col) * VL, o[i]);
-    }
-    for (int i = 0; i < n; i++) {
-        const REAL *RESTRICT line = space + i * width * VL;
-        REAL *RESTRICT out = v + i * n * xi_step;
-        for (ptrdiff_t t = 0; t < tiles; t++, line += m * VL, out += tile_step) {
-            UNROLL for (int j = 0; j < n; j++) d[j] = vload(line + j * VL);
-            NAME(wino_input_1d)(m, d, o);
-            UNROLL for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
-        }
-    }
-}
-
 /* Whether the lanes of `zeros`, products with 0, are all 0: a NaN comes from a value that is not finite. */
 ALWAYS_INLINE int NAME(wino_finite)(vec zeros, ptrdiff_t lanes) {
     REAL lane[VL], sum = 0;
@@ -161,6 +130,66 @@ ALWAYS_INLINE int NAME(wino_finite)(vec zeros, ptrdiff_t lanes) {
     for (ptrdiff_t i = 0; i < lanes; i++) sum += lane[i];
     return sum == 0;
 }
+
+/* ---- tiles on their way in: a transform of their columns, then one of their rows */
+
+/* The transforms of n sides: values of a side are `step` apart, its points dst_step, the sides next and dst_next. With
+ * stride 2, `odd` is the way from the even pixels to the odd ones. m and delta are constants, so a side's loops unroll. */
+#define EACH_SIDE(name, side, m, delta)                                                                                \
+    static void NAME(name)(REAL *RESTRICT dst, ptrdiff_t dst_step, ptrdiff_t dst_next, const REAL *RESTRICT src,       \
+                           ptrdiff_t step, ptrdiff_t next, ptrdiff_t odd, ptrdiff_t n) {                               \
+        for (; n > 0; n--, src += next, dst += dst_next) NAME(side)(m, delta, dst, dst_step, src, step, odd);          \
+    }
+
+ALWAYS_INLINE void NAME(wino_side)(const int m, const int delta, REAL *RESTRICT dst, ptrdiff_t dst_step,
+                                   const REAL *RESTRICT src, ptrdiff_t src_step, ptrdiff_t odd) {
+    const int n = m + 2, values = delta ? m : n;
+    vec d[6], o[6];
+    (void)odd;
+    UNROLL for (int i = 0; i < values; i++) d[i] = vload(src + i * src_step);
+    if (delta)
+        NAME(wino_filter_1d)(m, m, d, o);
+    else
+        NAME(wino_input_1d)(m, d, o);
+    UNROLL for (int i = 0; i < n; i++) vstore(dst + i * dst_step, o[i]);
+}
+EACH_SIDE(wino_input_sides2, wino_side, 2, 0)
+EACH_SIDE(wino_input_sides4, wino_side, 4, 0)
+EACH_SIDE(wino_delta_sides2, wino_side, 2, 1)
+EACH_SIDE(wino_delta_sides4, wino_side, 4, 1)
+
+#include "winograd_strided.inc.h"
+
+static void NAME(wino_tiles)(int kind, int delta, REAL *v, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles,
+                             REAL *space, const REAL *lines, ptrdiff_t cols, ptrdiff_t left, const pycnn_phases *p) {
+    static void (*const all[2][3])(REAL *, ptrdiff_t, ptrdiff_t, const REAL *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                                   ptrdiff_t) = {
+        {NAME(wino_input_sides2), NAME(wino_input_sides4), NAME(strided_input_sides)},
+        {NAME(wino_delta_sides2), NAME(wino_delta_sides4), NAME(strided_delta_sides)},
+    };
+    const int n = kind == 2 ? 9 : kind == 1 ? 6 : 4;
+    const ptrdiff_t step = (kind ? 4 : 2) * p->spacing, width = step * tiles + (delta ? 0 : kind == 2 ? 1 : 2);
+    all[delta][kind](space + left * VL, width * VL, VL, lines, p->spacing * cols * VL, VL, p->row * cols * VL, cols);
+    for (int i = 0; i < n; i++, space += width * VL) {
+        for (ptrdiff_t col = 0; col < left; col++) vstore(space + col * VL, vzero());
+        for (ptrdiff_t col = left + cols; col < width; col++) vstore(space + col * VL, vzero());
+        all[delta][kind](v + i * n * xi_step, xi_step, tile_step, space, p->spacing * VL, step * VL, p->col * VL,
+                         tiles);
+    }
+}
+
+static void NAME(wino_input)(int kind, REAL *v, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,
+                             const REAL *lines, ptrdiff_t cols, ptrdiff_t left, const pycnn_phases *phases) {
+    NAME(wino_tiles)(kind, 0, v, xi_step, tile_step, tiles, space, lines, cols, left, phases);
+}
+
+static void NAME(wino_delta)(int kind, REAL *p, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,
+                             const REAL *lines, ptrdiff_t cols) {
+    static const pycnn_phases together = {1, 0, 0};
+    NAME(wino_tiles)(kind, 1, p, xi_step, tile_step, tiles, space, lines, cols, 0, &together);
+}
+
+/* ---- tiles on their way out, and weights; m is a constant at every call, so the loops over points unroll */
 
 ALWAYS_INLINE int NAME(wino_output)(const int m, REAL *RESTRICT lines, ptrdiff_t pitch, const REAL *RESTRICT s,
                                      ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles,
@@ -206,29 +235,6 @@ ALWAYS_INLINE void NAME(wino_weights)(const int m, REAL *RESTRICT u, ptrdiff_t x
     }
 }
 
-ALWAYS_INLINE void NAME(wino_delta)(const int m, REAL *RESTRICT p, ptrdiff_t xi_step, ptrdiff_t tile_step,
-                                    ptrdiff_t tiles, REAL *RESTRICT space, const REAL *RESTRICT lines, ptrdiff_t pitch,
-                                    ptrdiff_t cols) {
-    const int n = m + 2;
-    const ptrdiff_t width = m * tiles;
-    vec d[4], o[6];
-    NAME(wino_zero_columns)(n, space, width, cols, width);
-    for (ptrdiff_t col = 0; col < cols; col++) {
-        UNROLL for (int i = 0; i < m; i++) d[i] = vload(lines + (i * pitch + col) * VL);
-        NAME(wino_filter_1d)(m, m, d, o);
-        UNROLL for (int i = 0; i < n; i++) vstore(space + (i * width + col) * VL, o[i]);
-    }
-    for (int i = 0; i < n; i++) {
-        const REAL *RESTRICT line = space + i * width * VL;
-        REAL *RESTRICT out = p + i * n * xi_step;
-        for (ptrdiff_t t = 0; t < tiles; t++, line += m * VL, out += tile_step) {
-            UNROLL for (int j = 0; j < m; j++) d[j] = vload(line + j * VL);
-            NAME(wino_filter_1d)(m, m, d, o);
-            UNROLL for (int j = 0; j < n; j++) vstore(out + j * xi_step, o[j]);
-        }
-    }
-}
-
 ALWAYS_INLINE int NAME(wino_gradient)(const int m, REAL *RESTRICT lines, const REAL *RESTRICT s, ptrdiff_t xi_step,
                                       ptrdiff_t lanes) {
     const int n = m + 2;
@@ -250,21 +256,15 @@ ALWAYS_INLINE int NAME(wino_gradient)(const int m, REAL *RESTRICT lines, const R
 }
 
 #define WINOGRAD(m)                                                                                                    \
-    static void NAME(wino_input##m)(REAL * v, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,    \
-                                    const REAL *lines, ptrdiff_t pitch, ptrdiff_t cols, ptrdiff_t left) {              \
-        NAME(wino_input)(m, v, xi_step, tile_step, tiles, space, lines, pitch, cols, left);                            \
-    }                                                                                                                  \
     static int NAME(wino_output##m)(REAL * lines, ptrdiff_t pitch, const REAL *s, ptrdiff_t xi_step,                   \
-                                    ptrdiff_t tile_step, ptrdiff_t tiles, const REAL *bias, ptrdiff_t lanes) {         \
+                                    ptrdiff_t tile_step, ptrdiff_t tiles, const REAL *bias, ptrdiff_t lanes,           \
+                                    const pycnn_phases *phases) {                                                      \
+        (void)phases;                                                                                                  \
         return NAME(wino_output)(m, lines, pitch, s, xi_step, tile_step, tiles, bias, lanes);                          \
     }                                                                                                                  \
     static void NAME(wino_weights##m)(REAL * u, ptrdiff_t xi_step, ptrdiff_t u_step, const REAL *lines,                \
                                       ptrdiff_t channels, int turned) {                                                \
         NAME(wino_weights)(m, u, xi_step, u_step, lines, channels, turned);                                            \
-    }                                                                                                                  \
-    static void NAME(wino_delta##m)(REAL * p, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,    \
-                                    const REAL *lines, ptrdiff_t pitch, ptrdiff_t cols) {                              \
-        NAME(wino_delta)(m, p, xi_step, tile_step, tiles, space, lines, pitch, cols);                                  \
     }                                                                                                                  \
     static int NAME(wino_gradient##m)(REAL * lines, const REAL *s, ptrdiff_t xi_step, ptrdiff_t lanes) {               \
         return NAME(wino_gradient)(m, lines, s, xi_step, lanes);                                                       \
@@ -277,10 +277,10 @@ static const TYPED(pycnn_winograd) NAME(winograd_table) = {
     VL,
     NAME(to_lanes),
     NAME(from_lanes),
-    {NAME(wino_input2), NAME(wino_input4)},
-    {NAME(wino_output2), NAME(wino_output4)},
-    {NAME(wino_weights2), NAME(wino_weights4)},
-    {NAME(wino_delta2), NAME(wino_delta4)},
-    {NAME(wino_gradient2), NAME(wino_gradient4)},
+    NAME(wino_input),
+    {NAME(wino_output2), NAME(wino_output4), NAME(strided_output), NAME(strided_spread)},
+    {NAME(wino_weights2), NAME(wino_weights4), NAME(strided_weights)},
+    NAME(wino_delta),
+    {NAME(wino_gradient2), NAME(wino_gradient4), NAME(strided_gradient)},
 };
 #undef ROOT2

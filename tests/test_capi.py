@@ -145,9 +145,10 @@ def test_convolution_in_memory_of_the_caller(
 
 @pytest.mark.parametrize("name", PASSES)
 @pytest.mark.parametrize("algorithm", ["winograd2", "winograd4", ""])
-def test_the_workspace_suffices_when_a_fast_sum_is_not_finite(name: str, algorithm: str) -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_workspace_suffices_when_a_fast_sum_is_not_finite(name: str, algorithm: str, stride: int) -> None:
     _runtime.set_algorithm(algorithm)
-    g, arrays = conv_case((2, 16, 12, 16, 3, 1, 1, 1, 1), np.float32)
+    g, arrays = conv_case((2, 16, 12, 16, 3, stride, 1, 1, 1), np.float32)
     arrays["x"][0, 3, 4, 4] = arrays["y"][1, 2, 5, 5] = np.inf
     _, want = call_pass(name, g, arrays)
     workspace, memory = guarded(capi.needed(name, g, np.float32))

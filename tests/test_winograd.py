@@ -15,7 +15,8 @@ from pycnn import functional as F
 from pycnn.kernels import _runtime
 
 ISAS = _runtime.available_isas()
-TILES = ["winograd2", "winograd4"]
+# What is forced, and the strides that it then covers.
+KINDS = [("winograd2", 1), ("winograd4", 1), ("winograd4", 2)]
 PASSES = ["forward", "input", "weight"]
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -38,30 +39,33 @@ def poison() -> Iterator[None]:
         _runtime.set_poison(False)
 
 
-def arrays(n: int, c: int, f: int, h: int, w: int, pads: Any, dtype: Any, groups: int = 1, seed: int = 0) -> Arrays:
-    """x, weight and a delta, NCHW; pads: ((before, after), (before, after))."""
+def arrays(sizes: tuple[int, ...], pads: Any, dtype: Any, stride: int = 1, groups: int = 1, seed: int = 0) -> Arrays:
+    """x, weight and a delta, NCHW; sizes: n, c, f, h, w; pads: ((before, after), (before, after))."""
     rng = np.random.default_rng(seed)
-    (top, bottom), (left, right) = pads
-    out = (h + top + bottom - 2, w + left + right - 2)
+    n, c, f, h, w = sizes
+    out = tuple((size + sum(pad) - 3) // stride + 1 for size, pad in zip((h, w), pads))
     shapes = ((n, c, h, w), (f, c // groups, 3, 3), (n, f, *out))
     x, weight, delta = (rng.normal(size=s).astype(dtype) for s in shapes)
     return x, weight, delta
 
 
-def plain(x: np.ndarray, weight: np.ndarray, delta: np.ndarray, pads: Any, groups: int = 1) -> dict[str, np.ndarray]:
+def plain(
+    x: np.ndarray, weight: np.ndarray, delta: np.ndarray, pads: Any, stride: int = 1, groups: int = 1
+) -> dict[str, np.ndarray]:
     """The three passes in float64: sums over windows and their adjoints, sharing nothing with the kernels."""
     x, weight, delta = (a.astype(np.float64) for a in (x, weight, delta))
     padded = np.pad(x, ((0, 0), (0, 0), *pads))
     result = {"forward": [], "input": [], "weight": []}
     for xg, wg, dg in zip(*(np.split(a, groups, axis) for a, axis in ((padded, 1), (weight, 0), (delta, 1)))):
-        windows = sliding_window_view(xg, (3, 3), axis=(2, 3))
+        windows = sliding_window_view(xg, (3, 3), axis=(2, 3))[:, :, ::stride, ::stride]
         result["forward"].append(np.einsum("nchwij,fcij->nfhw", windows, wg, optimize=True))
         result["weight"].append(np.einsum("nchwij,nfhw->fcij", windows, dg, optimize=True))
         dx = np.zeros_like(xg)
         for i in range(3):
             for j in range(3):
                 part = np.einsum("nfhw,fc->nchw", dg, wg[:, :, i, j], optimize=True)
-                dx[:, :, i : i + dg.shape[2], j : j + dg.shape[3]] += part
+                rows, cols = (slice(k, k + stride * (n - 1) + 1, stride) for k, n in zip((i, j), dg.shape[2:]))
+                dx[:, :, rows, cols] += part
         (top, _), (left, _) = pads
         result["input"].append(dx[:, :, top : top + x.shape[2], left : left + x.shape[3]])
     return {k: np.concatenate(v, axis=0 if k == "weight" else 1) for k, v in result.items()}
@@ -77,52 +81,57 @@ def relative_error(got: np.ndarray, want: np.ndarray) -> float:
     return float(np.abs(got - want).max() / np.abs(want).max())
 
 
-# n, c, f, h, w, pads, groups: whole and cut tiles, channels around 4, 8 and 16 lanes, lines longer than a segment, many
-# and few tiles (the two ways to share work), all kinds of padding
-SHAPES: dict[str, tuple[int, int, int, int, int, Any, int]] = {
-    "one tile": (1, 8, 8, 4, 4, ((1, 1), (1, 1)), 1),
-    "one pixel": (2, 16, 16, 1, 1, ((1, 1), (1, 1)), 1),
-    "whole vectors": (1, 16, 32, 8, 8, ((1, 1), (1, 1)), 1),
-    "tails everywhere": (2, 17, 33, 7, 7, ((1, 1), (1, 1)), 1),
-    "no padding": (3, 20, 9, 10, 13, ((0, 0), (0, 0)), 1),
-    "much padding": (2, 9, 20, 5, 6, ((4, 3), (5, 4)), 1),
-    "one side": (2, 12, 10, 6, 5, ((0, 2), (1, 3)), 1),
-    "long lines": (1, 5, 7, 3, 131, ((1, 1), (1, 1)), 1),
-    "many tiles": (9, 11, 13, 23, 18, ((1, 1), (1, 1)), 1),
-    "many channels": (1, 150, 100, 6, 6, ((1, 1), (1, 1)), 1),
-    "groups": (2, 16, 24, 9, 9, ((1, 1), (1, 1)), 2),
-    "one channel": (2, 1, 1, 12, 12, ((1, 1), (1, 1)), 1),
+# (n, c, f, h, w), pads, groups: whole and cut tiles, channels around 4, 8 and 16 lanes, lines longer than a segment,
+# many and few tiles (the two ways to share work), all kinds of padding
+SHAPES: dict[str, tuple[tuple[int, ...], Any, int]] = {
+    "one tile": ((1, 8, 8, 4, 4), ((1, 1), (1, 1)), 1),
+    "one pixel": ((2, 16, 16, 1, 1), ((1, 1), (1, 1)), 1),
+    "whole vectors": ((1, 16, 32, 8, 8), ((1, 1), (1, 1)), 1),
+    "tails everywhere": ((2, 17, 33, 7, 7), ((1, 1), (1, 1)), 1),
+    "no padding": ((3, 20, 9, 10, 13), ((0, 0), (0, 0)), 1),
+    "much padding": ((2, 9, 20, 5, 6), ((4, 3), (5, 4)), 1),
+    "one side": ((2, 12, 10, 6, 5), ((0, 2), (1, 3)), 1),
+    "long lines": ((1, 5, 7, 3, 131), ((1, 1), (1, 1)), 1),
+    "many tiles": ((9, 11, 13, 23, 18), ((1, 1), (1, 1)), 1),
+    "many channels": ((1, 150, 100, 6, 6), ((1, 1), (1, 1)), 1),
+    "even padding": ((2, 10, 18, 15, 16), ((2, 1), (0, 2)), 1),
+    "groups": ((2, 16, 24, 9, 9), ((1, 1), (1, 1)), 2),
+    "one channel": ((2, 1, 1, 12, 12), ((1, 1), (1, 1)), 1),
 }
 
 
 @pytest.mark.parametrize("isa_name", ISAS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("data_format", ["NCHW", "NHWC", "HWCN"])
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_tile_and_pass(shape: str, data_format: str, dtype: Any, isa_name: str) -> None:
-    *sizes, pads, groups = SHAPES[shape]
-    x, weight, delta = arrays(*sizes, pads, dtype, groups)
-    want = plain(x, weight, delta, pads, groups)
+def test_every_tile_and_pass(shape: str, stride: int, data_format: str, dtype: Any, isa_name: str) -> None:
+    sizes, pads, groups = SHAPES[shape]
+    x, weight, delta = arrays(sizes, pads, dtype, stride, groups)
+    want = plain(x, weight, delta, pads, stride, groups)
     x, delta = to_format(x, data_format), to_format(delta, data_format)
     # Float32 products of normal numbers: a few times the statements of test_error_by_channels for so few channels.
     limit = 6e-6 if dtype == np.float32 else 2e-14
-    for tile in TILES:
+    options: dict[str, Any] = {"padding": pads, "stride": stride, "groups": groups, "data_format": data_format}
+    for tile in (tile for tile, covered in KINDS if covered == stride):
         for which in PASSES:
             with isa(isa_name), algorithm(tile), poison():
-                got = run(which, x, weight, delta, padding=pads, groups=groups, data_format=data_format)
+                got = run(which, x, weight, delta, **options)
             expected = want[which] if which == "weight" else to_format(want[which], data_format)
             assert relative_error(got, expected) < limit, (tile, which)
 
 
-def test_strided_memory() -> None:
-    x, weight, _ = arrays(2, 16, 16, 9, 9, ((1, 1), (1, 1)), np.float32)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_strided_memory(stride: int) -> None:
+    x, weight, delta = arrays((2, 16, 16, 9, 9), ((1, 1), (1, 1)), np.float32, stride)
     wide = np.full((2, 16, 18, 27), np.nan, np.float32)[:, ::-1, ::2, ::3]
     wide[...] = x
     with algorithm("winograd4"):
-        np.testing.assert_array_equal(F.conv2d(wide, weight, padding=1), F.conv2d(x, weight, padding=1))
-        out = np.full((2, 16, 9, 18), np.nan, np.float32)[..., ::2]
-        F.conv2d(x, weight, padding=1, out=out)
-        np.testing.assert_array_equal(out, F.conv2d(x, weight, padding=1))
+        want = F.conv2d(x, weight, None, stride, 1)
+        np.testing.assert_array_equal(F.conv2d(wide, weight, None, stride, 1), want)
+        out = np.full((*delta.shape[:3], 2 * delta.shape[3]), np.nan, np.float32)[..., ::2]
+        F.conv2d(x, weight, None, stride, 1, out=out)
+        np.testing.assert_array_equal(out, want)
 
 
 def test_bias_and_three_dimensions() -> None:
@@ -138,51 +147,57 @@ def test_bias_and_three_dimensions() -> None:
 
 
 @pytest.mark.parametrize("which", PASSES)
-@pytest.mark.parametrize(("tile", "limit"), [("direct", 2e-6), ("winograd2", 1e-6), ("winograd4", 3e-6)])
+@pytest.mark.parametrize(
+    ("tile", "stride", "limit"),
+    [("direct", 1, 2e-6), ("winograd2", 1, 1e-6), ("winograd4", 1, 3e-6), ("winograd4", 2, 3e-6)],
+)
 @pytest.mark.parametrize("channels", [16, 64, 512])
-def test_error_by_channels(channels: int, tile: str, limit: float, which: str) -> None:
+def test_error_by_channels(channels: int, tile: str, stride: int, limit: float, which: str) -> None:
     """What docs/design.md states, for numbers like activations and weights: largest error over largest value."""
-    x, weight, delta = arrays(2, channels, channels, 16, 16, ((1, 1), (1, 1)), np.float32, seed=channels)
+    pads = ((1, 1), (1, 1))
+    x, weight, delta = arrays((2, channels, channels, 16, 16), pads, np.float32, stride, seed=channels)
     x = np.maximum(x, 0)
     with algorithm(tile):
-        got = run(which, x, weight, delta, padding=1)
-    assert relative_error(got, plain(x, weight, delta, ((1, 1), (1, 1)))[which]) <= limit
+        got = run(which, x, weight, delta, padding=1, stride=stride)
+    assert relative_error(got, plain(x, weight, delta, pads, stride)[which]) <= limit
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("which", PASSES)
-def test_same_bits_for_any_number_of_threads(which: str) -> None:
-    for sizes in ((3, 40, 50, 30, 17), (1, 40, 200, 9, 9)):
-        x, weight, delta = arrays(*sizes, ((1, 1), (1, 1)), np.float32)
+def test_same_bits_for_any_number_of_threads(which: str, stride: int) -> None:
+    for sizes in ((3, 40, 50, 30, 17), (1, 40, 200, 9, 9), (9, 16, 20, 47, 50)):
+        x, weight, delta = arrays(sizes, ((1, 1), (1, 1)), np.float32, stride)
         results = []
         for n in (1, 2, 3, 8):
             with thread_count(n), algorithm("winograd4"):
-                results.append(run(which, x, weight, delta, padding=1))
+                results.append(run(which, x, weight, delta, padding=1, stride=stride))
         for other in results[1:]:
             np.testing.assert_array_equal(results[0], other)
 
 
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 3e38])
 @pytest.mark.parametrize("which", PASSES)
-@pytest.mark.parametrize("tile", TILES)
-def test_special_values_touch_only_their_windows(tile: str, which: str, special: float) -> None:
+@pytest.mark.parametrize(("tile", "stride"), KINDS)
+def test_special_values_touch_only_their_windows(tile: str, stride: int, which: str, special: float) -> None:
     """A tile mixes its cells; what is not finite must still end up where the plain sum puts it."""
-    x, weight, delta = arrays(2, 16, 16, 12, 12, ((1, 1), (1, 1)), np.float32)
+    x, weight, delta = arrays((2, 16, 16, 12, 12), ((1, 1), (1, 1)), np.float32, stride)
     x[1, 3, 4, 5] = special
     delta[1, 3, 4, 5] = special
     with np.errstate(all="ignore"), algorithm("direct"):
-        want = run(which, x, weight, delta, padding=1)
+        want = run(which, x, weight, delta, padding=1, stride=stride)
     with np.errstate(all="ignore"), algorithm(tile):
-        got = run(which, x, weight, delta, padding=1)
+        got = run(which, x, weight, delta, padding=1, stride=stride)
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
     np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
 
 
-def test_weights_that_are_not_finite() -> None:
-    x, weight, _ = arrays(1, 16, 16, 8, 8, ((1, 1), (1, 1)), np.float32)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_weights_that_are_not_finite(stride: int) -> None:
+    x, weight, _ = arrays((1, 16, 16, 8, 8), ((1, 1), (1, 1)), np.float32)
     x[0, 2] = 0
     weight[5, 2, 1, 1] = np.inf  # inf * 0
     with np.errstate(all="ignore"), algorithm("winograd4"):
-        got = F.conv2d(x, weight, padding=1)
+        got = F.conv2d(x, weight, None, stride, 1)
     assert np.isnan(got[0, 5]).all()
     assert np.isfinite(np.delete(got[0], 5, axis=0)).all()
 
@@ -190,7 +205,7 @@ def test_weights_that_are_not_finite() -> None:
 @pytest.mark.parametrize("which", PASSES)
 def test_no_memory(which: str) -> None:
     for sizes in ((1, 16, 16, 8, 8), (9, 16, 16, 32, 32)):
-        x, weight, delta = arrays(*sizes, ((1, 1), (1, 1)), np.float32)
+        x, weight, delta = arrays(sizes, ((1, 1), (1, 1)), np.float32)
         out = np.empty_like({"forward": delta, "input": x, "weight": weight}[which])
         outs: Any = out if which == "forward" else (out, None, None) if which == "input" else (None, out, None)
         with algorithm("winograd4"):
@@ -208,8 +223,10 @@ def test_what_it_does_not_cover_is_the_plain_sum() -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(-3, 4, (2, 16, 11, 12)).astype(np.float32)
     cases: list[tuple[tuple[int, int], dict[str, Any]]] = [
-        ((3, 3), {"stride": 2}),
+        ((3, 3), {"stride": 3}),
+        ((3, 3), {"stride": (2, 1)}),
         ((3, 3), {"dilation": 2}),
+        ((3, 3), {"stride": 2, "dilation": 2}),
         ((5, 3), {}),
         ((1, 1), {}),
     ]
@@ -221,17 +238,19 @@ def test_what_it_does_not_cover_is_the_plain_sum() -> None:
             np.testing.assert_array_equal(fast, F.conv2d(x, weight, **options))
 
 
-def test_set_exact() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.integers(-3, 4, (2, 32, 12, 12)).astype(np.float32)
-    weight = rng.integers(-3, 4, (32, 32, 3, 3)).astype(np.float32)
-    want = plain(x, weight, x, ((1, 1), (1, 1)))["forward"]
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("which", PASSES)
+def test_set_exact(which: str, stride: int) -> None:
+    x, weight, delta = arrays((4, 32, 32, 48, 48), ((1, 1), (1, 1)), np.float32, stride)
+    x, weight, delta = (np.rint(a) for a in (x, weight, delta))
+    want = plain(x, weight, delta, ((1, 1), (1, 1)), stride)[which]
     assert pycnn.config()["exact"] is False
-    assert (F.conv2d(x, weight, padding=1) != want).any(), "the fast algorithm is not in use"
+    fast = run(which, x, weight, delta, padding=1, stride=stride)
+    assert (fast != want).any(), "the fast algorithm is not in use"
     pycnn.set_exact(True)
     try:
         assert pycnn.config()["exact"] is True
-        np.testing.assert_array_equal(F.conv2d(x, weight, padding=1), want)
+        np.testing.assert_array_equal(run(which, x, weight, delta, padding=1, stride=stride), want)
     finally:
         pycnn.set_exact(False)
 

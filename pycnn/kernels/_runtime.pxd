@@ -79,31 +79,33 @@ cdef extern from "tiles.h" nogil:
         void (*store_points)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                              Py_ssize_t) noexcept nogil
 
+    ctypedef struct Phases "pycnn_phases":
+        Py_ssize_t spacing, row, col
+
     ctypedef struct winograd_f32 "pycnn_winograd_f32":
         Py_ssize_t vl
         void (*to_lanes)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*from_lanes)(float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*input[2])(float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t, Py_ssize_t,
-                         Py_ssize_t) noexcept nogil
-        int (*output[2])(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*,
-                         Py_ssize_t) noexcept nogil
-        void (*weights[2])(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, int) noexcept nogil
-        void (*delta[2])(float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t,
-                         Py_ssize_t) noexcept nogil
-        int (*gradient[2])(float*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*input)(int, float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t,
+                      Py_ssize_t, const Phases*) noexcept nogil
+        int (*output[4])(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*,
+                         Py_ssize_t, const Phases*) noexcept nogil
+        void (*weights[3])(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, int) noexcept nogil
+        void (*delta)(int, float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t) noexcept nogil
+        int (*gradient[3])(float*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
 
     ctypedef struct winograd_f64 "pycnn_winograd_f64":
         Py_ssize_t vl
         void (*to_lanes)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*from_lanes)(double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*input[2])(double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*, Py_ssize_t, Py_ssize_t,
-                         Py_ssize_t) noexcept nogil
-        int (*output[2])(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*,
-                         Py_ssize_t) noexcept nogil
-        void (*weights[2])(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, int) noexcept nogil
-        void (*delta[2])(double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*, Py_ssize_t,
-                         Py_ssize_t) noexcept nogil
-        int (*gradient[2])(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void (*input)(int, double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*, Py_ssize_t,
+                      Py_ssize_t, const Phases*) noexcept nogil
+        int (*output[4])(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*,
+                         Py_ssize_t, const Phases*) noexcept nogil
+        void (*weights[3])(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, int) noexcept nogil
+        void (*delta)(int, double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*,
+                      Py_ssize_t) noexcept nogil
+        int (*gradient[3])(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
 
     ctypedef struct pool_windows "pycnn_pooling":
         Py_ssize_t kernel, stride, height, width, out_height, out_width, top, left

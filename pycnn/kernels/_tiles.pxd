@@ -3,7 +3,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels._runtime cimport Ahead, Direct, Piece, Spot, Stretch, Window, tiles
+from pycnn.kernels._runtime cimport Ahead, Direct, Phases, Piece, Spot, Stretch, Window, tiles
 
 
 cdef inline Py_ssize_t lanes(floating* tag) noexcept nogil:
@@ -175,49 +175,49 @@ cdef inline void from_lanes(floating* dst, const floating* lines, Py_ssize_t cha
         tiles().winograd_f64.from_lanes(dst, lines, channel_step, pixel_step, pixels, channels)
 
 
-# Winograd's transforms for tiles of m x m, m = 2 or 4.
+# Winograd's transforms; kind: their place in csrc/winograd_table.inc.h.
 
-cdef inline void winograd_input(Py_ssize_t m, floating* v, Py_ssize_t xi_step, Py_ssize_t tile_step, Py_ssize_t count,
-                                floating* space, const floating* lines, Py_ssize_t pitch, Py_ssize_t cols,
-                                Py_ssize_t left) noexcept nogil:
+cdef inline void winograd_input(Py_ssize_t kind, floating* v, Py_ssize_t xi_step, Py_ssize_t tile_step,
+                                Py_ssize_t count, floating* space, const floating* lines, Py_ssize_t cols,
+                                Py_ssize_t left, const Phases* phases) noexcept nogil:
     if floating is float:
-        tiles().winograd_f32.input[m == 4](v, xi_step, tile_step, count, space, lines, pitch, cols, left)
+        tiles().winograd_f32.input(<int> kind, v, xi_step, tile_step, count, space, lines, cols, left, phases)
     else:
-        tiles().winograd_f64.input[m == 4](v, xi_step, tile_step, count, space, lines, pitch, cols, left)
+        tiles().winograd_f64.input(<int> kind, v, xi_step, tile_step, count, space, lines, cols, left, phases)
 
 
-cdef inline bint winograd_output(Py_ssize_t m, floating* lines, Py_ssize_t pitch, const floating* s,
+cdef inline bint winograd_output(Py_ssize_t kind, floating* lines, Py_ssize_t pitch, const floating* s,
                                  Py_ssize_t xi_step, Py_ssize_t tile_step, Py_ssize_t count, const floating* bias,
-                                 Py_ssize_t used) noexcept nogil:
+                                 Py_ssize_t used, const Phases* phases) noexcept nogil:
     if floating is float:
-        return tiles().winograd_f32.output[m == 4](lines, pitch, s, xi_step, tile_step, count, bias, used)
+        return tiles().winograd_f32.output[kind](lines, pitch, s, xi_step, tile_step, count, bias, used, phases)
     else:
-        return tiles().winograd_f64.output[m == 4](lines, pitch, s, xi_step, tile_step, count, bias, used)
+        return tiles().winograd_f64.output[kind](lines, pitch, s, xi_step, tile_step, count, bias, used, phases)
 
 
-cdef inline void winograd_weights(Py_ssize_t m, floating* u, Py_ssize_t xi_step, Py_ssize_t u_step,
+cdef inline void winograd_weights(Py_ssize_t kind, floating* u, Py_ssize_t xi_step, Py_ssize_t u_step,
                                   const floating* lines, Py_ssize_t channels, bint turned) noexcept nogil:
     if floating is float:
-        tiles().winograd_f32.weights[m == 4](u, xi_step, u_step, lines, channels, turned)
+        tiles().winograd_f32.weights[kind](u, xi_step, u_step, lines, channels, turned)
     else:
-        tiles().winograd_f64.weights[m == 4](u, xi_step, u_step, lines, channels, turned)
+        tiles().winograd_f64.weights[kind](u, xi_step, u_step, lines, channels, turned)
 
 
-cdef inline void winograd_delta(Py_ssize_t m, floating* p, Py_ssize_t xi_step, Py_ssize_t tile_step, Py_ssize_t count,
-                                floating* space, const floating* lines, Py_ssize_t pitch,
+cdef inline void winograd_delta(Py_ssize_t kind, floating* p, Py_ssize_t xi_step, Py_ssize_t tile_step,
+                                Py_ssize_t count, floating* space, const floating* lines,
                                 Py_ssize_t cols) noexcept nogil:
     if floating is float:
-        tiles().winograd_f32.delta[m == 4](p, xi_step, tile_step, count, space, lines, pitch, cols)
+        tiles().winograd_f32.delta(<int> kind, p, xi_step, tile_step, count, space, lines, cols)
     else:
-        tiles().winograd_f64.delta[m == 4](p, xi_step, tile_step, count, space, lines, pitch, cols)
+        tiles().winograd_f64.delta(<int> kind, p, xi_step, tile_step, count, space, lines, cols)
 
 
-cdef inline bint winograd_gradient(Py_ssize_t m, floating* lines, const floating* s, Py_ssize_t xi_step,
+cdef inline bint winograd_gradient(Py_ssize_t kind, floating* lines, const floating* s, Py_ssize_t xi_step,
                                    Py_ssize_t used) noexcept nogil:
     if floating is float:
-        return tiles().winograd_f32.gradient[m == 4](lines, s, xi_step, used)
+        return tiles().winograd_f32.gradient[kind](lines, s, xi_step, used)
     else:
-        return tiles().winograd_f64.gradient[m == 4](lines, s, xi_step, used)
+        return tiles().winograd_f64.gradient[kind](lines, s, xi_step, used)
 
 
 # One plane of a depthwise convolution.

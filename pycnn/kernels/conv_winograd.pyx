@@ -1,7 +1,8 @@
 # y = A' [sum_c (G w[f, c] G') * (B' x[c] B)] A   for tiles of m x m outputs (m = 2, 4) of a 3x3 convolution with stride
-# 1, and its gradient for the input, which is the same with the kernel turned and padded by 2 - pad.
+# 1, and its gradient for the input, which is the same with the kernel turned and padded by 2 - pad. With stride 2 the
+# tiles have 4 x 4 outputs, or 8 x 8 pixels of the gradient, and 81 points, of which some share their weights.
 #
-# Edges: pixels outside x are 0. A tile mixes its (m + 2)^2 inputs, so inf and NaN would spread over it, and huge values
+# Edges: pixels outside x are 0. A tile mixes its inputs, so inf and NaN would spread over it, and huge values
 # overflow: the output transform notices a result that is not finite, and the caller falls back to the direct sum.
 #
 # Three steps, lanes are channels and then filters:  V[xi][tile][channel] from x,  S[xi][tile][filter] = V[xi] * U[xi]
@@ -24,7 +25,8 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, round_up
 from pycnn.kernels._runtime cimport algorithm, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
     winograd_output, winograd_weights
-from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, load_lines, plane_of
+from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, lines_pixels, \
+    load_lines, plane_of, space_pixels, tile_pad
 
 cdef enum:
     BLOCK_CHANNELS = 64       # whose U is made at once, by filters
@@ -40,7 +42,7 @@ ctypedef struct Job:
     Py_ssize_t pad_h, pad_w
     Py_ssize_t rows, channels      # filters and channels of a group
     Py_ssize_t w_row, w_channel    # steps of the weights
-    bint turned
+    bint turned, spread            # spread: a tile writes more pixels than it reads
     const void* src
     const void* w
     const void* bias
@@ -85,7 +87,7 @@ cdef void _make_u(Job* job, Py_ssize_t row0, Py_ssize_t c0, Py_ssize_t c1, float
         else:
             for c in range(n):
                 to_lanes(lines + 9 * c * job.vl, w + (c0 + c) * job.w_channel, job.w_row, 1, 9, filters)
-        winograd_weights(job.grid.m, u, u_step, width, lines, n, job.turned)
+        winograd_weights(job.grid.kind, u, u_step, width, lines, n, job.turned)
         u += n * width
         c0 += n
 
@@ -93,12 +95,11 @@ cdef void _make_u(Job* job, Py_ssize_t row0, Py_ssize_t c0, Py_ssize_t c1, float
 # V of one segment and one vector of channels.
 cdef void _make_v(Job* job, const Segment* s, Py_ssize_t c0, floating* v, floating* lines,
                   floating* space) noexcept nogil:
-    cdef Py_ssize_t m = job.grid.m
+    cdef Grid* g = &job.grid
     cdef Py_ssize_t cols, left
-    load_lines(<const floating*> job.src + c0 * job.src_plane.channel, &job.src_plane, s, s.row * m - job.pad_h,
-               s.first * m - job.pad_w, m + 2, m * s.tiles + 2, min(job.vl, job.channels - c0), job.vl, lines, &cols,
-               &left)
-    winograd_input(m, v + c0, job.v_step, job.tile_step, s.tiles, space, lines, cols, cols, left)
+    load_lines(<const floating*> job.src + c0 * job.src_plane.channel, &job.src_plane, g, s, job.pad_h, job.pad_w,
+               min(job.vl, job.channels - c0), job.vl, lines, &cols, &left)
+    winograd_input(g.kind, v + c0, job.v_step, job.tile_step, s.tiles, space, lines, cols, left, &g.phases)
 
 
 # S[xi] (+)= V[xi] * U[xi] over channels c0 .. c1 - 1, for `count` tiles and one panel.
@@ -108,23 +109,25 @@ cdef void _multiply(Job* job, const floating* v, Py_ssize_t count, const floatin
     cdef Py_ssize_t s_step = _s_step(job, count, width)
     cdef Py_ssize_t parts = ceil_div(count, job.mr)
     cdef Py_ssize_t blocks = ceil_div(c1 - c0, SUM_CHANNELS)
-    cdef Py_ssize_t xi, i, t0, t1, block, b0, b1
-    for xi in range(job.grid.points):
-        for i in range(parts):
-            t0 = i * count // parts
-            t1 = (i + 1) * count // parts
-            for block in range(blocks):
-                b0 = block * (c1 - c0) // blocks
-                b1 = (block + 1) * (c1 - c0) // blocks
-                gemm_rows(t1 - t0, vectors, b1 - b0, v + xi * job.v_step + t0 * job.tile_step + c0 + b0, job.tile_step,
-                          u + xi * u_step + b0 * width, s + xi * s_step + t0 * width, c0 + b0 > 0)
+    cdef Py_ssize_t n, k, xi, i, t0, t1, block, b0, b1
+    for n in range(job.grid.weights):
+        for block in range(blocks):
+            b0 = block * (c1 - c0) // blocks
+            b1 = (block + 1) * (c1 - c0) // blocks
+            for k in range(job.grid.first[n], job.grid.first[n + 1]):
+                xi = job.grid.point[k]
+                for i in range(parts):
+                    t0 = i * count // parts
+                    t1 = (i + 1) * count // parts
+                    gemm_rows(t1 - t0, vectors, b1 - b0, v + xi * job.v_step + t0 * job.tile_step + c0 + b0,
+                              job.tile_step, u + n * u_step + b0 * width, s + xi * s_step + t0 * width, c0 + b0 > 0)
 
 
 # y of one segment and one vector of filters, from the S of its first tile.
 cdef void _make_y(Job* job, const Segment* seg, Py_ssize_t row0, const floating* s, Py_ssize_t s_step, Py_ssize_t width,
                   floating* lines) noexcept nogil:
     cdef Plane* p = &job.dst_plane
-    cdef Py_ssize_t m = job.grid.m
+    cdef Py_ssize_t m = job.grid.written
     cdef Py_ssize_t filters = min(job.vl, job.rows - row0)
     cdef Py_ssize_t rows = min(m, p.height - seg.row * m)
     cdef Py_ssize_t cols = min(m * seg.tiles, p.width - seg.first * m)
@@ -138,7 +141,8 @@ cdef void _make_y(Job* job, const Segment* seg, Py_ssize_t row0, const floating*
         memcpy(bias, <const floating*> job.bias + row0, <size_t> filters * sizeof(floating))
     else:
         memset(bias, 0, <size_t> filters * sizeof(floating))
-    if not winograd_output(m, lines, pitch, s, s_step, width, seg.tiles, bias, filters):
+    if not winograd_output(job.grid.kind + job.spread, lines, pitch, s, s_step, width, seg.tiles, bias, filters,
+                           &job.grid.phases):
         job.not_finite = 1
     if dense:
         from_lanes(dst, lines, p.channel, p.pixel, rows * cols, filters)
@@ -285,13 +289,13 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     if job.by_filters:
         job.block_tiles = g.tiles
         job.v_size = 0
-        job.u_size = g.points * _u_step(job, BLOCK_CHANNELS, width)
+        job.u_size = g.weights * _u_step(job, BLOCK_CHANNELS, width)
     else:
         fits = BLOCK_BYTES // (g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating))
         fits = min(max(fits, 2 * job.mr), 8 * job.mr)
         job.blocks = max(1, min(g.segments, max(<Py_ssize_t> LEAST_BLOCKS, ceil_div(g.tiles, fits))))
         job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
-        job.u_size = g.points * _u_step(job, job.channels, width)
+        job.u_size = g.weights * _u_step(job, job.channels, width)
     job.v_step = job.block_tiles * job.tile_step + job.vl
     if job.by_filters:
         job.common_size = g.points * job.v_step
@@ -300,9 +304,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.v_size = g.points * job.v_step
     job.own = job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES
     job.s_size = g.points * _s_step(job, job.block_tiles, width)
-    job.lines_size = ((g.m + 2) * (g.m * g.most_tiles + 2) + g.m * g.most_tiles + 1) * job.vl
-    job.lines_size = max(job.lines_size, 9 * 16 * job.vl)
-    job.space_size = (g.m + 2) * (g.m * g.most_tiles + 2) * job.vl
+    job.lines_size = (max(lines_pixels(g), <Py_ssize_t> 9 * 16) + 1) * job.vl
+    job.space_size = space_pixels(g) * job.vl
     job.slot_bytes = <size_t> (job.lines_size + job.space_size + job.v_size + job.s_size) * sizeof(floating)
     if job.by_filters:
         job.slot_bytes += <size_t> job.u_size * sizeof(floating)
@@ -338,16 +341,21 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
 # The time of a pass in multiply-adds of the direct sum. A transform counts as `transform` of them for a tile of one
 # channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 3 to 512 channels and 7 to
 # 224 pixels a side with AVX-512.
-cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, bint weight) noexcept nogil:
+cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, Pass which) noexcept nogil:
     cdef Py_ssize_t channels = group_channels(q)
     cdef Py_ssize_t filters = group_filters(q)
-    cdef double tiles = <double> out[0] * out[2] * ceil_div(out[3], m) * ceil_div(out[4], m)
+    cdef Py_ssize_t side = m
+    cdef double points = (m + 2) * (m + 2)
     cdef double transform = 350 if m == 4 else 140
-    cdef double pair = 500 if weight else (200 if m == 4 else 100)
+    cdef double pair = 500 if which == BACKWARD_WEIGHT else (200 if m == 4 else 100)
+    cdef double tiles
+    if q.stride[1] == 2:
+        side = 8 if which == BACKWARD_INPUT else 4
+        points, transform, pair = 81, 300, 150
+    tiles = <double> out[0] * out[2] * ceil_div(out[3], side) * ceil_div(out[4], side)
     # A register tile takes as long for fewer than 8 of the one, and parts of 16 of the other.
     cdef double products = max(min(channels, filters), 8) * round_up(max(channels, filters), 16)
-    return (tiles * ((m + 2) * (m + 2) * products + transform * (channels + filters))
-            + pair * channels * filters)
+    return tiles * (points * products + transform * (channels + filters)) + pair * channels * filters
 
 
 cdef bint _allowed(const Geometry* q) noexcept nogil:
@@ -355,8 +363,10 @@ cdef bint _allowed(const Geometry* q) noexcept nogil:
     if q.kernel[0] != 1 or q.kernel[1] != 3 or q.kernel[2] != 3 or q.pad[0] != 0 or q.x_shape[2] != q.y_shape[2]:
         return False
     for a in range(3):
-        if q.stride[a] != 1 or (q.dilation[a] != 1 and q.kernel[a] != 1):
+        if q.dilation[a] != 1 and q.kernel[a] != 1:
             return False
+    if q.stride[0] != 1 or q.stride[1] > 2 or q.stride[2] != q.stride[1]:
+        return False
     return has_values(q)
 
 
@@ -367,10 +377,12 @@ cdef Py_ssize_t winograd_tile(const Geometry* q, Pass which) noexcept nogil:
     if m == 0 or not _allowed(q):
         return 0
     if m > 0:
-        return m
+        return m if q.stride[1] == 1 or m == 4 else 0
     direct = 9.0 * out[0] * out[2] * out[3] * out[4] * group_channels(q) * group_filters(q)
-    two = _cost(q, 2, out, which == BACKWARD_WEIGHT)
-    four = _cost(q, 4, out, which == BACKWARD_WEIGHT)
+    if which == BACKWARD_INPUT:
+        direct /= q.stride[1] * q.stride[2]
+    four = _cost(q, 4, out, which)
+    two = _cost(q, 2, out, which) if q.stride[1] == 1 else four
     if min(two, four) >= direct:
         return 0
     return 4 if four <= two else 2
@@ -383,19 +395,19 @@ cdef int winograd_run(const Geometry* q, Py_ssize_t m, bint backward, const floa
     cdef int done
     cdef Py_ssize_t filters = group_filters(q)
     cdef Py_ssize_t channels = group_channels(q)
+    job.grid = grid_of(q, m, backward)
     if backward:
-        job.grid = grid_of(q.x_shape, m)
         job.src_plane = plane_of(q.y_shape, q.y_steps)
         job.dst_plane = plane_of(q.x_shape, q.x_steps)
     else:
-        job.grid = grid_of(q.y_shape, m)
         job.src_plane = plane_of(q.x_shape, q.x_steps)
         job.dst_plane = plane_of(q.y_shape, q.y_steps)
     job.rows = channels if backward else filters
     job.channels = filters if backward else channels
     job.turned = backward
-    job.pad_h = 2 - q.pad[1] if backward else q.pad[1]
-    job.pad_w = 2 - q.pad[2] if backward else q.pad[2]
+    job.spread = job.grid.written > job.grid.read
+    job.pad_h = tile_pad(q, 1, backward)
+    job.pad_w = tile_pad(q, 2, backward)
     job.w_row = 9 if backward else 9 * job.channels
     job.w_channel = 9 * job.rows if backward else 9
     job.not_finite = measuring()  # the memory of what is then done instead counts too

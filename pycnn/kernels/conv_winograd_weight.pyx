@@ -24,7 +24,8 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
 from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, winograd_delta, winograd_gradient, \
     winograd_input
-from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, load_lines, plane_of
+from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, lines_pixels, \
+    load_lines, plane_of, space_pixels
 
 cdef enum:
     OWN_BYTES = 3 << 20    # of V, up to which each thread makes its own
@@ -34,13 +35,13 @@ cdef enum:
     MOST_SLICES = 16
     SUMS_BYTES = 5 << 20   # of all slices
     LEAST_SLICES = 4       # fewer would not share evenly
-    LEAST_TILES = 24       # of a block
+    LEAST_TILES = 40       # of a block
     LEAST_PIECES = 8       # of filters, by filters
     LEAST_GROUPS = 4       # of panels and pieces of filters together
     PIECE_FILTERS = 32     # at most: V is read once for each piece
 
 ctypedef struct Job:
-    Grid grid
+    Grid grid, deltas              # of x and of dy: the same tiles
     Plane x_plane, dy_plane
     Py_ssize_t pad_h, pad_w
     Py_ssize_t filters, channels   # of a group
@@ -82,7 +83,7 @@ cdef inline Py_ssize_t _v_begin(const Job* job, Py_ssize_t panel) noexcept nogil
 
 # The sums of `filters` filters, the panels before it, come before a panel's.
 cdef inline Py_ssize_t _sums_begin(const Job* job, Py_ssize_t panel, Py_ssize_t filters) noexcept nogil:
-    return job.grid.points * filters * part_begin(panel, job.panels, job.vectors) * job.vl
+    return job.grid.weights * filters * part_begin(panel, job.panels, job.vectors) * job.vl
 
 
 # ---- the steps
@@ -90,27 +91,25 @@ cdef inline Py_ssize_t _sums_begin(const Job* job, Py_ssize_t panel, Py_ssize_t 
 # V of one segment and one vector of channels; tile: the place of its first tile in the block.
 cdef void _make_v(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile, floating* v, floating* lines,
                   floating* space) noexcept nogil:
-    cdef Py_ssize_t m = job.grid.m
+    cdef Grid* g = &job.grid
     cdef Py_ssize_t panel = part_of(vector, job.panels, job.vectors)
     cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
     cdef Py_ssize_t width = (part_begin(panel + 1, job.panels, job.vectors) - first) * job.vl
     cdef Py_ssize_t c0 = vector * job.vl
     cdef Py_ssize_t cols, left
-    load_lines(<const floating*> job.x + c0 * job.x_plane.channel, &job.x_plane, s, s.row * m - job.pad_h,
-               s.first * m - job.pad_w, m + 2, m * s.tiles + 2, min(job.vl, job.channels - c0), job.vl, lines, &cols,
-               &left)
-    winograd_input(m, v + _v_begin(job, panel) + tile * width + (vector - first) * job.vl, _v_step(job, width), width,
-                   s.tiles, space, lines, cols, cols, left)
+    load_lines(<const floating*> job.x + c0 * job.x_plane.channel, &job.x_plane, g, s, job.pad_h, job.pad_w,
+               min(job.vl, job.channels - c0), job.vl, lines, &cols, &left)
+    winograd_input(g.kind, v + _v_begin(job, panel) + tile * width + (vector - first) * job.vl, _v_step(job, width),
+                   width, s.tiles, space, lines, cols, left, &g.phases)
 
 
 # P of one segment and one vector of filters; p: of its first tile.
 cdef void _make_p(Job* job, const Segment* s, Py_ssize_t vector, floating* p, floating* lines) noexcept nogil:
-    cdef Py_ssize_t m = job.grid.m
     cdef Py_ssize_t f0 = vector * job.vl
     cdef Py_ssize_t cols, left
-    load_lines(<const floating*> job.dy + f0 * job.dy_plane.channel, &job.dy_plane, s, s.row * m, s.first * m, m,
-               m * s.tiles, min(job.vl, job.filters - f0), job.vl, lines, &cols, &left)
-    winograd_delta(m, p, job.p_step, job.p_row, s.tiles, lines + job.lines_size, lines, cols, cols)
+    load_lines(<const floating*> job.dy + f0 * job.dy_plane.channel, &job.dy_plane, &job.deltas, s, 0, 0,
+               min(job.vl, job.filters - f0), job.vl, lines, &cols, &left)
+    winograd_delta(job.grid.kind, p, job.p_step, job.p_row, s.tiles, lines + job.lines_size, lines, cols)
 
 
 # V of one piece of the block from segment `first` on: one segment of one vector of channels.
@@ -132,24 +131,24 @@ cdef void _make_ps(Job* job, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t vector0, P
             _make_p(job, &seg, i, p + (seg.index - base) * job.p_row + (i - vector0) * job.vl, lines)
 
 
-# sums (+)= P' * V for one panel, the `filters` of P and `count` tiles.
+# sums (+)= P' * V for one panel, the `filters` of P and `count` tiles. Points that share their weights share a sum.
 cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t filters, Py_ssize_t count, const floating* v,
                     const floating* p, floating* sums, bint accumulate) noexcept nogil:
-    cdef Py_ssize_t points = job.grid.points
+    cdef Grid* g = &job.grid
     cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
     cdef Py_ssize_t parts = ceil_div(filters, job.mr)
-    cdef Py_ssize_t xi, i, f0, f1
+    cdef Py_ssize_t u, k, xi, i, f0, f1
     v += _v_begin(job, panel)
-    for xi in range(points):
+    for u in range(g.weights):
         for i in range(parts):
             f0 = part_begin(i, parts, filters)
             f1 = part_begin(i + 1, parts, filters)
-            gemm_packed(f1 - f0, vectors, count, p + f0, job.p_row, v, sums + (f0 * points + xi * (f1 - f0)) * width,
-                        accumulate)
-        v += _v_step(job, width)
-        p += job.p_step
+            for k in range(g.first[u], g.first[u + 1]):
+                xi = g.point[k]
+                gemm_packed(f1 - f0, vectors, count, p + xi * job.p_step + f0, job.p_row, v + xi * _v_step(job, width),
+                            sums + (f0 * g.weights + u * (f1 - f0)) * width, accumulate or k > g.first[u])
 
 
 # dw of one panel and one part, the filters f0 .. f0 + rows - 1, from their sums.
@@ -162,7 +161,7 @@ cdef void _write(Job* job, Py_ssize_t panel, Py_ssize_t f0, Py_ssize_t rows, con
         for i in range(vectors):
             c0 = (first + i) * job.vl
             used = min(job.vl, job.channels - c0)
-            if not winograd_gradient(job.grid.m, lines, sums, rows * vectors * job.vl, used):
+            if not winograd_gradient(job.grid.kind, lines, sums, rows * vectors * job.vl, used):
                 job.not_finite = 1
             from_lanes(<floating*> job.dw + ((f0 + row) * job.channels + c0) * 9, lines, 9, 1, 9, used)
             sums += job.vl
@@ -330,13 +329,13 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.p_row = widest * job.vl
     job.p_step = job.block_tiles * job.p_row + job.vl
     job.p_size = g.points * job.p_step
-    job.lines_size = max((g.m + 2) * (g.m * g.most_tiles + 2), <Py_ssize_t> 9) * job.vl
-    job.space_size = (g.m + 2) * (g.m * g.most_tiles + 2) * job.vl
+    job.lines_size = max(lines_pixels(g), <Py_ssize_t> 9) * job.vl
+    job.space_size = space_pixels(g) * job.vl
     values = job.lines_size + job.space_size + job.p_size
     if job.slices:
         values += job.v_size
     elif job.whole:
-        values += g.points * job.p_row * ceil_div(job.vectors, job.panels) * job.vl
+        values += g.weights * job.p_row * ceil_div(job.vectors, job.panels) * job.vl
     job.slot_bytes = (<size_t> (values * bytes) + 127) // 64 * 64
 
 
@@ -385,7 +384,8 @@ cdef int winograd_weight_run(const Geometry* q, Py_ssize_t m, const floating* x,
                              floating* dw) noexcept nogil:
     cdef Job job
     cdef Py_ssize_t g
-    job.grid = grid_of(q.y_shape, m)
+    job.grid = job.deltas = grid_of(q, m, False)
+    job.deltas.step = job.deltas.read = job.grid.written
     job.x_plane = plane_of(q.x_shape, q.x_steps)
     job.dy_plane = plane_of(q.y_shape, q.y_steps)
     job.filters = group_filters(q)

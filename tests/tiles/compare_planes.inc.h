@@ -13,10 +13,15 @@ static void T(check_lanes)(const char *name, ptrdiff_t pixels) {
     verdict(name, TYPE, same);
 }
 
-/* f = 0: F(2x2, 3x3); 1: F(4x4, 3x3) */
-static void T(transforms)(int f) {
-    const ptrdiff_t m = 2 * f + 2, points = (m + 2) * (m + 2), tiles = between(1, 5), left = upto(1);
-    const ptrdiff_t cols = between(1, m * tiles + 2 - left), most = m * tiles, channels = between(1, 6);
+/* f = 0: F(2x2, 3x3); 1: F(4x4, 3x3); 2: 3x3 with stride 2, or, spread, its gradient for the input */
+static void T(transforms)(int f, int spread) {
+    const ptrdiff_t m = f ? 4 : 2, points = f == 2 ? 81 : (m + 2) * (m + 2), side = f == 2 ? 9 : m + 2;
+    const ptrdiff_t own = f == 2 ? 36 : points, tiles = between(1, 5), left = upto(1);
+    const pycnn_phases phases = {f == 2 ? 2 - spread : 1, f == 2 && (!spread || upto(1)),
+                                 f == 2 && (!spread || upto(1))};
+    const ptrdiff_t step = f == 2 ? 4 * phases.spacing : m, read = f == 2 ? step + 1 : m + 2;
+    const ptrdiff_t written = spread ? 8 : m, most = written * tiles, channels = between(1, 6);
+    const ptrdiff_t cols = between(1, step * tiles + read - step - left);
     int finite[2];
     static REAL space[PLACES];
 #define EACH_LANES(pixels, call)                                     \
@@ -29,18 +34,18 @@ static void T(transforms)(int f) {
         T(fill_lanes)(bias, 1, vl);                                  \
         call;                                                        \
     }
-    EACH_LANES((m + 2) * cols, w->input[f](out, tiles * vl, vl, tiles, space, lines, cols, cols, left))
+    EACH_LANES(side * cols, w->input(f, out, tiles * vl, vl, tiles, space, lines, cols, left, &phases))
     T(check_lanes)("winograd input", points * tiles);
-    EACH_LANES(points * tiles,
-               finite[i] = w->output[f](out, most, lines, tiles * vl, vl, tiles, bias, vl < 2 ? vl : 2))
-    T(check_lanes)("winograd output", m * most);
+    EACH_LANES(points * tiles, finite[i] = w->output[f + spread](out, most, lines, tiles * vl, vl, tiles, bias,
+                                                                 vl < 2 ? vl : 2, &phases))
+    T(check_lanes)("winograd output", written * most);
     verdict("winograd output is finite", TYPE, finite[0] && finite[1]);
     EACH_LANES(channels * 9, w->weights[f](out, channels * vl, vl, lines, channels, (int)left))
-    T(check_lanes)("winograd weights", points * channels);
-    const ptrdiff_t seen = between(1, most);
-    EACH_LANES(m * seen, w->delta[f](out, tiles * vl, vl, tiles, space, lines, seen, seen))
+    T(check_lanes)("winograd weights", own * channels);
+    const ptrdiff_t seen = between(1, m * tiles);
+    EACH_LANES(m * seen, w->delta(f, out, tiles * vl, vl, tiles, space, lines, seen))
     T(check_lanes)("winograd delta", points * tiles);
-    EACH_LANES(points, lines[0] = (REAL)INFINITY; finite[i] = w->gradient[f](out, lines, vl, 2))
+    EACH_LANES(own, lines[0] = (REAL)INFINITY; finite[i] = w->gradient[f](out, lines, vl, 2))
     T(check_lanes)("winograd gradient", 9);
     verdict("winograd gradient is not finite", TYPE, !finite[0] && !finite[1]);
 }
@@ -156,8 +161,10 @@ static void T(channels)(void) {
 
 static void T(compare_planes)(void) {
     T(few)();
-    T(transforms)(0);
-    T(transforms)(1);
+    T(transforms)(0, 0);
+    T(transforms)(1, 0);
+    T(transforms)(2, 0);
+    T(transforms)(2, 1);
     T(lanes)();
     T(depthwise)();
     T(channels)();
