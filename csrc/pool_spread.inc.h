@@ -27,71 +27,71 @@ typedef struct {
     int code;
 } NAME(seen);
 
-/* What window o gives to the cell of tap `tap`, in every lane. 0 where there is no such window. */
-ALWAYS_INLINE vec NAME(one_seen)(const NAME(seen) * row, ptrdiff_t o, ptrdiff_t width, int tap) {
-    if (o < 0 || o >= width) return vzero();
-    return pkeep(cequal(cset(row->codes[o]), cset(row->code + tap)), vset(row->dy[o]));
-}
-
-/* The windows beside a vector of windows are the same ones, shifted, but for the one at the end. */
-WINDOW_INLINE void NAME(spread_vector)(const int left, const int inside, const int rows, const NAME(seen) * row,
-                                       ptrdiff_t q, ptrdiff_t width, vec *even, vec *odd) {
-    const ptrdiff_t room = width - q, lanes = room < 0 ? 0 : AT_MOST(room, VL);
-    vec e = vzero(), o = vzero();
-    for (int r = 0; r < rows; r++, row++) {
-        const vec dy = NAME(window_cells)(inside, row->dy, q, width, vzero());
-        const cvec codes = inside ? cload(row->codes + q) : cload_range(row->codes + q, 0, lanes);
-        const pmask first = cequal(codes, cset(row->code)), second = cequal(codes, cset(row->code + 1));
-        const pmask third = cequal(codes, cset(row->code + 2));
-        if (left) {
-            e = padd_if(second, e, dy);
-            o = padd_if(third, o, dy);
-            o = vadd(o, pbefore(pkeep(first, dy), NAME(one_seen)(row, q + VL, width, 0)));
-        } else {
-            e = vadd(e, pafter(NAME(one_seen)(row, q - 1, width, 2), pkeep(third, dy)));
-            e = padd_if(first, e, dy);
-            o = padd_if(second, o, dy);
-        }
+/* The windows from o on: their dy, 0 where there is no such window, and codes. */
+ALWAYS_INLINE vec NAME(windows_seen)(const int inside, const NAME(seen) * row, ptrdiff_t o, ptrdiff_t width,
+                                     cvec *codes) {
+    if (inside) {
+        *codes = cload(row->codes + o);
+        return vload(row->dy + o);
     }
-    *even = e;
-    *odd = o;
+    ptrdiff_t lo = o < 0 ? -o : 0, hi = width - o;
+    lo = AT_MOST(lo, VL);
+    hi = hi < lo ? lo : AT_MOST(hi, VL);
+    *codes = cload_range(row->codes + o, lo, hi);
+    return pload_range(row->dy + o, lo, hi, vzero());
 }
 
-WINDOW_INLINE void NAME(spread_row)(const int left, const int rows, REAL *dx, const NAME(seen) * row,
-                                    const pycnn_pooling *g) {
-    const ptrdiff_t pairs = (g->width + 1) / 2, last = pairs > VL ? pairs - VL : 0;
-    for (ptrdiff_t q = 0;; q += VL) {
-        q = AT_MOST(q, last);
-        const int inside = q + VL <= g->out_width;
-        vec even, odd;
-        if (inside)
-            NAME(spread_vector)(left, 1, rows, row, q, g->out_width, &even, &odd);
-        else
-            NAME(spread_vector)(left, 0, rows, row, q, g->out_width, &even, &odd);
-        NAME(store_pairs)(dx + 2 * q, even, odd, g->width - 2 * q);
+/* Adds a row of windows to the cells 2 q, 2 q + 2, ... and the odd ones between them. */
+ALWAYS_INLINE void NAME(spread_one)(const int left, const int inside, const NAME(seen) * row, ptrdiff_t q,
+                                    ptrdiff_t width, vec *even, vec *odd) {
+    cvec codes, beside_codes;
+    const vec dy = NAME(windows_seen)(inside, row, q, width, &codes);
+    const vec beside = NAME(windows_seen)(inside, row, left ? q + 1 : q - 1, width, &beside_codes);
+    if (left) {
+        *even = padd_if(cequal(codes, cset(row->code + 1)), *even, dy);
+        *odd = padd_if(cequal(codes, cset(row->code + 2)), *odd, dy);
+        *odd = padd_if(cequal(beside_codes, cset(row->code)), *odd, beside);
+    } else {
+        *even = padd_if(cequal(beside_codes, cset(row->code + 2)), *even, beside);
+        *even = padd_if(cequal(codes, cset(row->code)), *even, dy);
+        *odd = padd_if(cequal(codes, cset(row->code + 1)), *odd, dy);
+    }
+}
+
+/* A row of cells, which sees one row of windows, or two. */
+WINDOW_INLINE void NAME(spread_row)(const int left, const int rows, REAL *dx, const NAME(seen) first,
+                                    const NAME(seen) second, ptrdiff_t width, ptrdiff_t out_width) {
+    const ptrdiff_t pairs = (width + 1) / 2, last = pairs > VL ? pairs - VL : 0;
+    const ptrdiff_t from = !left, to = AT_MOST(out_width - VL - left, width / 2 - VL);
+    for (ptrdiff_t q = 0;; q = AT_MOST(q + VL, last)) {
+        vec even = vzero(), odd = vzero();
+        if (q >= from && q <= to) {
+            NAME(spread_one)(left, 1, &first, q, out_width, &even, &odd);
+            if (rows == 2) NAME(spread_one)(left, 1, &second, q, out_width, &even, &odd);
+            vstore(dx + 2 * q, plow(even, odd));
+            vstore(dx + 2 * q + VL, phigh(even, odd));
+        } else {
+            NAME(spread_one)(left, 0, &first, q, out_width, &even, &odd);
+            if (rows == 2) NAME(spread_one)(left, 0, &second, q, out_width, &even, &odd);
+            NAME(store_pairs)(dx + 2 * q, even, odd, width - 2 * q);
+        }
         if (q == last) return;
     }
 }
 
-WINDOW_INLINE void NAME(spread_planes)(const int left, const pycnn_pooling *g, REAL *dx,
-                                       const REAL *dy, const uint8_t *codes, ptrdiff_t planes, ptrdiff_t begin,
-                                       ptrdiff_t end) {
+WINDOW_INLINE void NAME(spread_planes)(const int left, const pycnn_pooling *g, REAL *dx, const REAL *dy,
+                                       const uint8_t *codes, ptrdiff_t planes, ptrdiff_t begin, ptrdiff_t end) {
     for (ptrdiff_t p = 0; p < planes; p++) {
         for (ptrdiff_t i = begin; i < end; i++) {
             REAL *to = dx + i * g->width;
-            NAME(seen) row[2];
-            int rows = 0;
-            for (ptrdiff_t tap = 2; tap >= 0; tap--) { /* windows from the top */
-                const ptrdiff_t o = (i + g->top - tap) / 2;
-                if (((i + g->top - tap) & 1) || i + g->top < tap || o >= g->out_height) continue;
-                row[rows].dy = dy + o * g->out_width;
-                row[rows].codes = codes + o * g->out_width;
-                row[rows++].code = (int)tap * 3;
-            }
-            if (rows == 2)
-                NAME(spread_row)(left, 2, to, row, g);
-            else if (rows == 1)
-                NAME(spread_row)(left, 1, to, row, g);
+            const ptrdiff_t o = (i + g->top) / 2, odd = (i + g->top) & 1; /* windows o - 1 and o, or only o */
+            const int above = !odd && o > 0 && o <= g->out_height, below = o < g->out_height;
+            const NAME(seen) here = {dy + o * g->out_width, codes + o * g->out_width, odd ? 3 : 0};
+            const NAME(seen) before = {here.dy - g->out_width, here.codes - g->out_width, 6};
+            if (above && below)
+                NAME(spread_row)(left, 2, to, before, here, g->width, g->out_width);
+            else if (above || below)
+                NAME(spread_row)(left, 1, to, above ? before : here, here, g->width, g->out_width);
             else
                 NAME(fill_run)(to, g->width, 0);
         }
@@ -101,48 +101,61 @@ WINDOW_INLINE void NAME(spread_planes)(const int left, const pycnn_pooling *g, R
     }
 }
 
-/* 2 x 2 windows side by side, dy for one of its cells or in equal parts: two rows of cells for each row of windows. */
-WINDOW_INLINE void NAME(pairs_of_rows)(const int mean, const int inside, const pycnn_pooling *g, REAL *dx,
-                                       const REAL *dy, const uint8_t *codes, REAL divisor, const int exact,
-                                       ptrdiff_t q, ptrdiff_t rows) {
-    const ptrdiff_t n = g->width - 2 * q, lanes = g->out_width - q;
-    const vec sum = vadd(NAME(window_cells)(inside, dy, q, g->out_width, vzero()), vzero());
-    if (mean) {
-        const vec share = exact ? vmul(sum, vset(divisor)) : vdiv(sum, vset(divisor));
-        for (ptrdiff_t r = 0; r < rows; r++) NAME(store_pairs)(dx + r * g->width + 2 * q, share, share, n);
+/* A vector of 2 x 2 windows: dy for one of the cells of each, or in equal parts, for a row of cells or both. n: cells of
+ * a row from there on. */
+ALWAYS_INLINE void NAME(spread_pair)(const int mean, const int whole, REAL *dx, ptrdiff_t width, ptrdiff_t rows, vec dy,
+                                     cvec codes, ptrdiff_t n) {
+    const vec even = mean ? dy : pkeep(cequal(codes, cset(0)), dy), odd = mean ? dy : pkeep(cequal(codes, cset(1)), dy);
+    const vec below = mean ? dy : pkeep(cequal(codes, cset(2)), dy);
+    const vec last = mean ? dy : pkeep(cequal(codes, cset(3)), dy);
+    if (whole) {
+        vstore(dx, plow(even, odd));
+        vstore(dx + VL, phigh(even, odd));
+        vstore(dx + width, plow(below, last));
+        vstore(dx + width + VL, phigh(below, last));
         return;
     }
-    const cvec code = inside ? cload(codes + q) : cload_range(codes + q, 0, AT_MOST(lanes, VL));
-    for (int r = 0; r < rows; r++)
-        NAME(store_pairs)(dx + r * g->width + 2 * q, pkeep(cequal(code, cset(2 * r)), sum),
-                          pkeep(cequal(code, cset(2 * r + 1)), sum), n);
+    NAME(store_pairs)(dx, even, odd, n);
+    if (rows == 2) NAME(store_pairs)(dx + width, below, last, n);
 }
 
+/* 2 x 2 windows side by side: two rows of cells for each row of windows. `share`: what a mean is multiplied by where
+ * `exact`, else divided by. */
 WINDOW_INLINE void NAME(spread_pairs)(const int mean, const pycnn_pooling *g, REAL *dx, const REAL *dy,
-                                      const uint8_t *codes, REAL divisor, const int exact, ptrdiff_t planes,
+                                      const uint8_t *codes, REAL share, const int exact, ptrdiff_t planes,
                                       ptrdiff_t begin, ptrdiff_t end) {
-    const ptrdiff_t pairs = (g->width + 1) / 2, last = pairs > VL ? pairs - VL : 0;
+    const ptrdiff_t width = g->width, out_width = g->out_width, pairs = (width + 1) / 2;
+    const ptrdiff_t last = pairs > VL ? pairs - VL : 0;
+    const REAL *const dy_end = dy + planes * g->out_height * out_width;
+    const vec by = vset(share);
     for (ptrdiff_t p = 0; p < planes; p++) {
         for (ptrdiff_t i = begin; i < end; i += 2) {
-            const ptrdiff_t rows = AT_MOST(2, end - i), at = i / 2 * g->out_width;
-            REAL *to = dx + i * g->width;
+            const ptrdiff_t rows = AT_MOST(2, end - i), at = i / 2 * out_width;
+            REAL *to = dx + i * width;
             if (i / 2 >= g->out_height) {
-                NAME(fill_run)(to, rows * g->width, 0);
+                NAME(fill_run)(to, rows * width, 0);
                 continue;
             }
-            const uint8_t *code = mean ? codes : codes + at;
-            for (ptrdiff_t q = 0;; q += VL) {
-                q = AT_MOST(q, last);
-                if (q + VL <= g->out_width)
-                    NAME(pairs_of_rows)(mean, 1, g, to, dy + at, code, divisor, exact, q, rows);
+            for (ptrdiff_t q = 0;; q = AT_MOST(q + VL, last)) {
+                /* Of windows behind the row only cells that are not stored are made. */
+                const int loads = q + VL <= out_width || (width <= 2 * out_width && dy_end - dy >= at + q + VL);
+                const int whole = rows == 2 && 2 * (q + VL) <= width;
+                const ptrdiff_t lanes = AT_MOST(out_width - q, VL);
+                vec v = loads ? vload(dy + at + q) : pload_range(dy + at + q, 0, lanes, vzero());
+                cvec code = cset(0);
+                v = vadd(v, vzero()); /* no -0.0 */
+                if (mean) v = exact ? vmul(v, by) : vdiv(v, by);
+                if (!mean) code = loads ? cload(codes + at + q) : cload_range(codes + at + q, 0, lanes);
+                if (whole)
+                    NAME(spread_pair)(mean, 1, to + 2 * q, width, 2, v, code, 2 * VL);
                 else
-                    NAME(pairs_of_rows)(mean, 0, g, to, dy + at, code, divisor, exact, q, rows);
+                    NAME(spread_pair)(mean, 0, to + 2 * q, width, rows, v, code, width - 2 * q);
                 if (q == last) break;
             }
         }
-        dx += g->height * g->width;
-        dy += g->out_height * g->out_width;
-        if (!mean) codes += g->out_height * g->out_width;
+        dx += g->height * width;
+        dy += g->out_height * out_width;
+        if (!mean) codes += g->out_height * out_width;
     }
 }
 
