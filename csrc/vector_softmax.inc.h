@@ -37,25 +37,40 @@ static void NAME(softmax_rows)(void *y_, const void *x_, ptrdiff_t rows, ptrdiff
     }
 }
 
-/* Adds each lane to a double of its own. */
-ALWAYS_INLINE void NAME(add_lanes)(double *total, vec v) {
+/* A double for each lane. */
+typedef struct {
+    wvec part[VL / WL];
+} NAME(lane_sums);
+
+ALWAYS_INLINE NAME(lane_sums) NAME(no_sums)(void) {
+    NAME(lane_sums) total;
+    UNROLL for (int i = 0; i < VL / WL; i++) total.part[i] = wzero();
+    return total;
+}
+ALWAYS_INLINE void NAME(sum_lanes)(NAME(lane_sums) * total, vec v) {
     REAL lane[VL];
     vstore(lane, v);
-    for (int i = 0; i < VL; i++) total[i] += (double)lane[i];
+    UNROLL for (int i = 0; i < VL / WL; i++) total->part[i] = wadd(total->part[i], wload(lane + i * WL));
 }
-ALWAYS_INLINE vec NAME(from_doubles)(const double *total) {
+ALWAYS_INLINE vec NAME(rounded_sums)(const NAME(lane_sums) * total) {
+    double wide[VL];
     REAL lane[VL];
-    for (int i = 0; i < VL; i++) lane[i] = (REAL)total[i];
+    UNROLL for (int i = 0; i < VL / WL; i++) wput(wide + i * WL, total->part[i]);
+    for (int i = 0; i < VL; i++) lane[i] = (REAL)wide[i];
     return vload(lane);
 }
 
-/* max and sum of exp(x - max) over n values `step` apart, in each lane. */
-ALWAYS_INLINE vec NAME(column_sum)(const REAL *x, ptrdiff_t n, ptrdiff_t step, ptrdiff_t left, double *total) {
+/* The largest of n values `step` apart and the sum of exp(x - max), in each lane; y, where given, gets the terms. */
+ALWAYS_INLINE vec NAME(column_sum)(REAL *y, const REAL *x, ptrdiff_t n, ptrdiff_t step, ptrdiff_t left,
+                                   NAME(lane_sums) * total) {
     vec most = vset(-(REAL)INFINITY);
     for (ptrdiff_t c = 0; c < n; c++) most = vmax(most, NAME(take)(x + c * step, left, 0));
-    for (int i = 0; i < VL; i++) total[i] = 0;
-    for (ptrdiff_t c = 0; c < n; c++)
-        NAME(add_lanes)(total, NAME(vexp)(vsub(NAME(take)(x + c * step, left, 0), most)));
+    *total = NAME(no_sums)();
+    for (ptrdiff_t c = 0; c < n; c++) {
+        const vec e = NAME(vexp)(vsub(NAME(take)(x + c * step, left, 0), most));
+        if (y) NAME(give)(y + c * step, e, left);
+        NAME(sum_lanes)(total, e);
+    }
     return most;
 }
 
@@ -65,12 +80,17 @@ static void NAME(softmax_columns)(void *y_, const void *x_, ptrdiff_t n, ptrdiff
         REAL *y = (REAL *)y_ + j;
         const REAL *x = (const REAL *)x_ + j;
         const ptrdiff_t left = width - j;
-        double total[VL];
-        const vec most = NAME(column_sum)(x, n, step, left, total), sum = NAME(from_doubles)(total);
-        const vec log_sum = NAME(vlog)(sum), share = vdiv(vset(1), sum);
-        for (ptrdiff_t c = 0; c < n; c++) {
-            const vec d = vsub(NAME(take)(x + c * step, left, 0), most);
-            NAME(give)(y + c * step, log_too ? vsub(d, log_sum) : vmul(NAME(vexp)(d), share), left);
+        NAME(lane_sums) total;
+        if (log_too) {
+            const vec most = NAME(column_sum)(NULL, x, n, step, left, &total);
+            const vec log_sum = NAME(vlog)(NAME(rounded_sums)(&total));
+            for (ptrdiff_t c = 0; c < n; c++)
+                NAME(give)(y + c * step, vsub(vsub(NAME(take)(x + c * step, left, 0), most), log_sum), left);
+        } else {
+            (void)NAME(column_sum)(y, x, n, step, left, &total);
+            const vec share = vdiv(vset(1), NAME(rounded_sums)(&total));
+            for (ptrdiff_t c = 0; c < n; c++)
+                NAME(give)(y + c * step, vmul(NAME(take)(y + c * step, left, 0), share), left);
         }
     }
 }
@@ -104,12 +124,12 @@ static void NAME(softmax_columns_backward)(void *dx_, const void *dy_, const voi
         REAL *dx = (REAL *)dx_ + j;
         const REAL *dy = (const REAL *)dy_ + j, *y = (const REAL *)y_ + j;
         const ptrdiff_t left = width - j;
-        double total[VL] = {0};
+        NAME(lane_sums) total = NAME(no_sums)();
         for (ptrdiff_t c = 0; c < n; c++) {
             const vec d = NAME(take)(dy + c * step, left, 0);
-            NAME(add_lanes)(total, log_too ? d : vmul(d, NAME(take)(y + c * step, left, 0)));
+            NAME(sum_lanes)(&total, log_too ? d : vmul(d, NAME(take)(y + c * step, left, 0)));
         }
-        const vec sum = NAME(from_doubles)(total);
+        const vec sum = NAME(rounded_sums)(&total);
         for (ptrdiff_t c = 0; c < n; c++) {
             const vec d = NAME(take)(dy + c * step, left, 0), v = NAME(take)(y + c * step, left, 0);
             NAME(give)(dx + c * step, NAME(softmax_slope)(d, v, sum, log_too), left);
@@ -129,8 +149,10 @@ static void NAME(log_sum_exp_columns)(double *out, const void *x_, ptrdiff_t n, 
     for (ptrdiff_t j = 0; j < width; j += VL) {
         const ptrdiff_t left = width - j;
         REAL high[VL];
-        double total[VL];
-        vstore(high, NAME(column_sum)((const REAL *)x_ + j, n, step, left, total));
-        for (ptrdiff_t i = 0; i < VL && i < left; i++) out[j + i] = (double)high[i] + log(total[i]);
+        double wide[VL];
+        NAME(lane_sums) total;
+        vstore(high, NAME(column_sum)(NULL, (const REAL *)x_ + j, n, step, left, &total));
+        for (int i = 0; i < VL / WL; i++) wput(wide + i * WL, total.part[i]);
+        for (ptrdiff_t i = 0; i < VL && i < left; i++) out[j + i] = (double)high[i] + log(wide[i]);
     }
 }

@@ -13,7 +13,9 @@ from libc.math cimport NAN, sqrt
 
 from pycnn.kernels._call cimport Flat, read_flat, values
 from pycnn.kernels._integers cimport ceil_div
-from pycnn.kernels._runtime cimport allocate, parallel_work, release, response, tiles, vector_table
+from pycnn.kernels._runtime cimport (
+    Workspace, allocate, begin_call, end_call, num_slots, parallel_work, release, response, tiles, vector_table,
+)
 
 cdef Py_ssize_t GRAIN = 16384  # values of a chunk
 cdef Py_ssize_t SITES = 64     # of a chunk of the local response
@@ -33,7 +35,8 @@ ctypedef struct Job:
     Py_ssize_t size        # bytes of a value
     const vector_table* table
     response where
-    bint failed
+    char* scratch          # of the local response: slot_bytes for each slot of the pool
+    Py_ssize_t slot_bytes
 
 
 cdef inline double _get(const void* p, Py_ssize_t i, Py_ssize_t size) noexcept nogil:
@@ -54,7 +57,7 @@ cdef int _begin(Job* job, x, dy, y, tuple folded) except -1:
     job.outer, job.channels, job.inner = folded
     if f.count != job.outer * job.channels * job.inner:
         raise ValueError("pycnn: a kernel got an array that is not of the shape it should have")
-    job.size, job.failed = f.size, False
+    job.size = f.size
     job.table = tiles().vector_f32 if f.size == sizeof(float) else tiles().vector_f64
     job.x = <const char*> f.data
     job.dy = <const char*> values(dy, f.size, f.count)
@@ -376,17 +379,13 @@ cdef void _response_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noex
     cdef Job* job = <Job*> context
     cdef response where = job.where
     cdef Py_ssize_t row = chunk // job.blocks, site = (chunk - row * job.blocks) * SITES, at
-    cdef void* scratch = allocate(3 * job.channels * job.table.vl * job.size)
-    if scratch == NULL:
-        job.failed = True
-        return
+    cdef void* scratch = job.scratch + slot * job.slot_bytes
     where.width = min(SITES, job.where.width - site)
     at = (row * job.channels * job.inner + site * where.site_step) * job.size
     if job.dy == NULL:
         job.table.response_norm(job.y + at, job.x + at, scratch, &where)
     else:
         job.table.response_norm_backward(job.y + at, job.dy + at, job.x + at, scratch, &where)
-    release(scratch)
 
 
 # y = x (k + scale * sum of x**2 over the window)**-beta; the gradient of that where dy is not None.
@@ -396,6 +395,7 @@ def response_norm(dy,            # IN  (outer, channels, inner) or None
                   tuple folded,  # (outer, channels, inner)
                   Py_ssize_t before, Py_ssize_t after, double scale, double beta, double k):
     cdef Job job
+    cdef Workspace place
     cdef Py_ssize_t rows
     _begin(&job, x, dy, y, folded)
     if _is_empty(&job):
@@ -417,7 +417,13 @@ def response_norm(dy,            # IN  (outer, channels, inner) or None
         job.where.site_step = 1
         job.where.width = job.inner
     job.blocks = ceil_div(job.where.width, SITES)
+    job.slot_bytes = 3 * job.channels * job.table.vl * job.size
     with nogil:
-        parallel_work(_response_chunk, &job, rows * job.blocks, 8 * _work(&job))
-    if job.failed:
+        begin_call(&place, NULL, 0)
+        job.scratch = <char*> allocate(job.slot_bytes * num_slots())
+        if job.scratch != NULL:
+            parallel_work(_response_chunk, &job, rows * job.blocks, 8 * _work(&job))
+            release(job.scratch)
+        end_call(&place, NULL, job.scratch != NULL)
+    if job.scratch == NULL:
         raise MemoryError(NO_MEMORY)

@@ -10,7 +10,7 @@ from cython cimport floating
 
 from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, round_up
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport Workspace, allocate, begin_call, end_call, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport (
     Rows, Steps, active_rows, bin_lanes, bin_planes, bin_row, fill_planes, share_rows, split, steps_of, swap_channels,
 )
@@ -229,11 +229,13 @@ cdef void _plan(Job* job) noexcept nogil:
 
 
 cdef object _run(floating* tag, Job* job):
+    cdef Workspace place
     cdef Py_ssize_t o, room
     cdef bint ready
     if job.outer * job.inner == 0:
         return None
     with nogil:
+        begin_call(&place, NULL, 0)
         job.rows = active_rows()
         _plan(job)
         room = _room(tag, job)
@@ -249,6 +251,7 @@ cdef object _run(floating* tag, Job* job):
             parallel_for(_chunk_f32 if floating is float else _chunk_f64, job, ceil_div(job.tiles, job.per_chunk))
         release(job.scratch)
         release(job.begin)
+        end_call(&place, NULL, ready)
     if not ready:
         raise MemoryError("pycnn: no memory for the workspace of a pooling")
     return None

@@ -9,7 +9,7 @@ from libc.math cimport fabs, pow, sqrt
 
 from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport ceil_div, round_up
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport Workspace, allocate, begin_call, end_call, num_slots, parallel_for, release
 from pycnn.kernels.pooling_common cimport Axis, Steps, axis_of, end_tap, first_tap, steps_of
 
 cdef enum:
@@ -128,16 +128,19 @@ cdef void _chunk_f64(void* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogi
 
 
 cdef object _run(floating* tag, Job* job):
+    cdef Workspace place
     if job.images * job.channels == 0:
         return None
     job.per_chunk = max(1, TAPS_PER_CHUNK // max(1, job.h.out * job.w.out * job.h.kernel * job.w.kernel))
     job.slot_powers = round_up(min(job.h.kernel, job.h.size) * job.w.size, 8)
     with nogil:
+        begin_call(&place, NULL, 0)
         job.powers = <double*> allocate(job.slot_powers * num_slots() * sizeof(double))
         if job.powers != NULL:
             parallel_for(_chunk_f32 if floating is float else _chunk_f64, job,
                          ceil_div(job.images * job.channels, job.per_chunk))
             release(job.powers)
+        end_call(&place, NULL, job.powers != NULL)
     if job.powers == NULL:
         raise MemoryError("pycnn: no memory for the workspace of a pooling")
     return None
