@@ -23,8 +23,8 @@ ALWAYS_INLINE void NAME(same_end)(const int op, REAL a, REAL b, int code, REAL *
     if (op == NAME(LARGEST_CODED)) *codes = (uint8_t)(code + second);
 }
 
-/* Rows of cells, one after the other, reduced along themselves; sums with `by` to their shares. Returns 0 where a NaN may
- * have been lost. */
+/* Rows of cells, one after the other, reduced along themselves; sums with `by` to their shares. Returns 0 where a NaN
+ * may have been lost. */
 WINDOW_INLINE int NAME(same_across)(const int op, const int careful, REAL *to, uint8_t *codes, const REAL *x,
                                     ptrdiff_t width, ptrdiff_t rows, const NAME(share) * by) {
     const int coded = op == NAME(LARGEST_CODED);
@@ -123,12 +123,12 @@ WINDOW_INLINE int NAME(same_band)(const int op, const int careful, const pycnn_p
             for (ptrdiff_t i = 1; i < many; i++)
                 if (row_count[o + r + i] != by.row) many = i;
         }
+        const REAL *values = band->values + r * width;
+        const uint8_t *places = band->codes + r * width;
         if (t1 - t0 == 3)
-            NAME(same_down)(op, careful, y + at, codes + at, band->values + r * width, band->codes + r * width, width, 0,
-                            3, many * width, &by);
+            NAME(same_down)(op, careful, y + at, codes + at, values, places, width, 0, 3, many * width, &by);
         else
-            NAME(same_down)(op, careful, y + at, codes + at, band->values + r * width, band->codes + r * width, width,
-                            t0, t1, width, &by);
+            NAME(same_down)(op, careful, y + at, codes + at, values, places, width, t0, t1, width, &by);
     }
     return 1;
 }
@@ -140,8 +140,8 @@ ALWAYS_INLINE ptrdiff_t NAME(band_rows)(const pycnn_pooling *g) {
 }
 
 /* The same with NaNs. */
-static void NAME(same_careful)(const int op, const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x, ptrdiff_t o,
-                               ptrdiff_t rows, NAME(band) * band) {
+static void NAME(same_careful)(const int op, const pycnn_pooling *g, REAL *y, uint8_t *codes, const REAL *x,
+                               ptrdiff_t o, ptrdiff_t rows, NAME(band) * band) {
     NAME(same_band)(op, 1, g, y, codes, x, o, rows, 0, 0, 0, band);
 }
 

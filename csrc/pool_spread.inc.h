@@ -101,8 +101,8 @@ WINDOW_INLINE void NAME(spread_planes)(const int left, const pycnn_pooling *g, R
     }
 }
 
-/* A vector of 2 x 2 windows: dy for one of the cells of each, or in equal parts, for a row of cells or both. n: cells of
- * a row from there on. */
+/* A vector of 2 x 2 windows: dy for one of the cells of each, or in equal parts, for a row of cells or both. n: cells
+ * of a row from there on. */
 ALWAYS_INLINE void NAME(spread_pair)(const int mean, const int whole, REAL *dx, ptrdiff_t width, ptrdiff_t rows, vec dy,
                                      cvec codes, ptrdiff_t n) {
     const vec even = mean ? dy : pkeep(cequal(codes, cset(0)), dy), odd = mean ? dy : pkeep(cequal(codes, cset(1)), dy);

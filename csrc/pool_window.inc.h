@@ -1,9 +1,9 @@
 /* Windows of 2 x 2 and of 3 x 3 cells with stride 2: their maxima and means, one instruction set and one number type.
  * Included by pool.inc.h.
  *
- * A row of windows at a time, a vector of windows at a time. A row of cells is reduced along itself as it is read; where
- * the next row of windows sees it too, the reduced row is kept in scratch memory. So every row is read and reduced once,
- * and ties, NaNs and sums come out as everywhere else (pool_max.inc.h). Planes are C-contiguous.
+ * A row of windows at a time, a vector of windows at a time. A row of cells is reduced along itself as it is read;
+ * where the next row of windows sees it too, the reduced row is kept in scratch memory. So every row is read and reduced
+ * once, and ties, NaNs and sums come out as everywhere else (pool_max.inc.h). Planes are C-contiguous.
  * The last vector of a row is moved back until it ends there: some values are computed twice, none by itself. */
 
 /* One loop per kind of window pays where there are vectors; plain C would only grow. */
@@ -18,8 +18,8 @@
 
 enum { NAME(LARGEST), NAME(LARGEST_CODED), NAME(MEAN) };
 
-/* Scratch memory: the last row of cells of row o of windows, reduced, is number o % 2. And per window its first tap along
- * a row that is on the plane: no more than the first VL windows can start left of it. */
+/* Scratch memory: the last row of cells of row o of windows, reduced, is number o % 2. And per window its first tap
+ * along a row that is on the plane: no more than the first VL windows can start left of it. */
 typedef struct {
     REAL values[2][MOST_WINDOWS + 320 / sizeof(REAL)]; /* not a page apart: a load would wait for a store there */
     uint8_t codes[2][MOST_WINDOWS + VL], first[3 * VL];
@@ -61,8 +61,9 @@ ALWAYS_INLINE vec NAME(window_cells)(const int inside, const REAL *row, ptrdiff_
 #define LOADED(v) ((void)(v))
 #endif
 
-/* tap[t]: cells iw + 2 * lane + t of a row. `inside`: what is loaded as vectors is on the plane, but for what lanes that
- * are not stored see. With 3 x 3 the first tap is the last one, shifted, but for one cell: no loads across cache lines. */
+/* tap[t]: cells iw + 2 * lane + t of a row. `inside`: what is loaded as vectors is on the plane, but for what lanes
+ * that are not stored see. With 3 x 3 the first tap is the last one, shifted, but for one cell: no loads across cache
+ * lines. */
 WINDOW_INLINE void NAME(window_taps)(const int kernel, const int inside, vec *tap, const REAL *row, ptrdiff_t iw,
                                      ptrdiff_t width, vec fill) {
     const ptrdiff_t from = iw + (kernel == 3);
