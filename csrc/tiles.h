@@ -60,6 +60,8 @@ typedef struct {
 typedef struct {
     ptrdiff_t spacing;  /* from a pixel of a phase to the next: 2; 1 where the tile has the deltas */
     ptrdiff_t row, col; /* from the first pixel that goes through a transform to the first that does not: 0 or 1 */
+    ptrdiff_t cut_rows, cut_cols; /* points that the tiles lack along their columns, the last tile along its rows */
+    ptrdiff_t jump;               /* how many tiles further on the last one is than it were behind the others */
 } pycnn_phases;
 
 /* Square windows over a plane of contiguous cells, 2 x 2 or 3 x 3: see pool_window.inc.h. */

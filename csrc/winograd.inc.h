@@ -6,6 +6,9 @@
  * the coefficients of M_p(x) = prod (x - q) over the other points q, and N_p = M_p(p). m = 2: +-1. m = 4: a = sqrt(1/2),
  * b = sqrt(2), whose rounding error is half that of 1 and 2.
  *
+ * A side of three or two outputs at the end of a line, m = 4, does without -b, or +-b: U is the same, so that all tiles
+ * meet the same weights, and the inputs take over the factors of N_p that are too many there.
+ *
  * The gradient of the weights is the same with y as a filter of m x m taps and nine outputs: H is G with m columns, C'
  * is A' with three rows.
  *
@@ -32,6 +35,25 @@ ALWAYS_INLINE void NAME(wino_input_1d)(const int m, const vec *d, vec *o) {
     o[3] = vfma(vset(ROOT2), odd_b, even_b);
     o[4] = vfma(vset(-ROOT2), odd_b, even_b);
     o[5] = vfma(mid, d[3], vadd(d[1], d[5]));
+}
+
+/* The same for a side of n - 2 outputs of m = 4, n = 5 or 4, without the points -b, and b: row p is M_p without their
+ * factors, times what N_p has of them. */
+ALWAYS_INLINE void NAME(wino_short_1d)(const int n, const vec *d, vec *o) {
+    const vec mid = vmul(vset((REAL)-1.5), d[2]);
+    if (n == 4) {
+        o[0] = vfma(vset(-2), d[2], d[0]);
+        o[1] = vfma(vset(-ROOT2 * (REAL)0.75), d[1], mid);
+        o[2] = vfma(vset(ROOT2 * (REAL)0.75), d[1], mid);
+        o[5] = vfma(vset((REAL)-0.5), d[1], d[3]);
+        return;
+    }
+    const vec odd = vfma(vset((REAL)-0.5), d[1], d[3]);
+    o[0] = vfma(vset(ROOT2), odd, vfma(vset(-2), d[2], d[0]));
+    o[1] = vfma(vset(ROOT2 * (REAL)1.5), vsub(d[3], d[1]), mid);
+    o[2] = vfma(vset(ROOT2 / 2), vadd(d[3], d[1]), mid);
+    o[3] = vmul(vset(2 * ROOT2), odd);
+    o[5] = vfma(vset(-ROOT2), odd, vfma(vset((REAL)-0.5), d[2], d[4]));
 }
 
 /* The first `rows` rows of A' s, m + 2 -> rows; infinity counts in the last one: rows = m, or 3 for C'. */
@@ -158,23 +180,53 @@ EACH_SIDE(wino_input_sides4, wino_side, 4, 0)
 EACH_SIDE(wino_delta_sides2, wino_side, 2, 1)
 EACH_SIDE(wino_delta_sides4, wino_side, 4, 1)
 
+/* A side of n - 2 outputs or deltas, without the points that it lacks. */
+ALWAYS_INLINE void NAME(wino_short_side)(const int n, const int delta, REAL *RESTRICT dst, ptrdiff_t dst_step,
+                                         const REAL *RESTRICT src, ptrdiff_t src_step, ptrdiff_t odd) {
+    vec d[6], o[6];
+    (void)odd;
+    UNROLL for (int i = 0; i < 6; i++) d[i] = i < (delta ? n - 2 : n) ? vload(src + i * src_step) : vzero();
+    if (delta) {
+        NAME(wino_filter_1d)(4, 4, d, o);
+        o[5] = d[n - 3];
+    } else {
+        NAME(wino_short_1d)(n, d, o);
+    }
+    UNROLL for (int i = 0; i < 6; i++)
+        if (i < n - 1 || i == 5) vstore(dst + i * dst_step, o[i]);
+}
+EACH_SIDE(wino_input_short5, wino_short_side, 5, 0)
+EACH_SIDE(wino_input_short4, wino_short_side, 4, 0)
+EACH_SIDE(wino_delta_short5, wino_short_side, 5, 1)
+EACH_SIDE(wino_delta_short4, wino_short_side, 4, 1)
+
+/* Whether a side that lacks `cut` points has point i. */
+ALWAYS_INLINE int NAME(wino_has)(ptrdiff_t cut, int i) { return i < 3 || i == 5 || (i == 3 ? cut < 2 : cut < 1); }
+
 #include "winograd_strided.inc.h"
 
 static void NAME(wino_tiles)(int kind, int delta, REAL *v, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles,
                              REAL *space, const REAL *lines, ptrdiff_t cols, ptrdiff_t left, const pycnn_phases *p) {
-    static void (*const all[2][3])(REAL *, ptrdiff_t, ptrdiff_t, const REAL *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+    static void (*const all[2][5])(REAL *, ptrdiff_t, ptrdiff_t, const REAL *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                                    ptrdiff_t) = {
-        {NAME(wino_input_sides2), NAME(wino_input_sides4), NAME(strided_input_sides)},
-        {NAME(wino_delta_sides2), NAME(wino_delta_sides4), NAME(strided_delta_sides)},
+        {NAME(wino_input_sides2), NAME(wino_input_sides4), NAME(strided_input_sides),
+         NAME(wino_input_short5), NAME(wino_input_short4)},
+        {NAME(wino_delta_sides2), NAME(wino_delta_sides4), NAME(strided_delta_sides),
+         NAME(wino_delta_short5), NAME(wino_delta_short4)},
     };
     const int n = kind == 2 ? 9 : kind == 1 ? 6 : 4;
     const ptrdiff_t step = (kind ? 4 : 2) * p->spacing, width = step * tiles + (delta ? 0 : kind == 2 ? 1 : 2);
-    all[delta][kind](space + left * VL, width * VL, VL, lines, p->spacing * cols * VL, VL, p->row * cols * VL, cols);
+    const int rows_kind = p->cut_rows ? 2 + (int)p->cut_rows : kind;
+    const int last_kind = p->cut_cols ? 2 + (int)p->cut_cols : kind;
+    all[delta][rows_kind](space + left * VL, width * VL, VL, lines, p->spacing * cols * VL, VL, p->row * cols * VL, cols);
     for (int i = 0; i < n; i++, space += width * VL) {
+        if (p->cut_rows && !NAME(wino_has)(p->cut_rows, i)) continue;
         for (ptrdiff_t col = 0; col < left; col++) vstore(space + col * VL, vzero());
         for (ptrdiff_t col = left + cols; col < width; col++) vstore(space + col * VL, vzero());
         all[delta][kind](v + i * n * xi_step, xi_step, tile_step, space, p->spacing * VL, step * VL, p->col * VL,
-                         tiles);
+                         tiles - 1);
+        all[delta][last_kind](v + i * n * xi_step + (tiles - 1 + p->jump) * tile_step, xi_step, tile_step,
+                              space + (tiles - 1) * step * VL, p->spacing * VL, step * VL, p->col * VL, 1);
     }
 }
 
@@ -184,36 +236,65 @@ static void NAME(wino_input)(int kind, REAL *v, ptrdiff_t xi_step, ptrdiff_t til
 }
 
 static void NAME(wino_delta)(int kind, REAL *p, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,
-                             const REAL *lines, ptrdiff_t cols) {
-    static const pycnn_phases together = {1, 0, 0};
+                             const REAL *lines, ptrdiff_t cols, const pycnn_phases *phases) {
+    const pycnn_phases together = {1, 0, 0, phases->cut_rows, phases->cut_cols, phases->jump};
     NAME(wino_tiles)(kind, 1, p, xi_step, tile_step, tiles, space, lines, cols, 0, &together);
 }
 
 /* ---- tiles on their way out, and weights; m is a constant at every call, so the loops over points unroll */
 
-ALWAYS_INLINE int NAME(wino_output)(const int m, REAL *RESTRICT lines, ptrdiff_t pitch, const REAL *RESTRICT s,
-                                     ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles,
-                                     const REAL *RESTRICT bias, ptrdiff_t lanes) {
+/* o = A' s of a side that lacks `cut` points; infinity counts in its last row. */
+ALWAYS_INLINE void NAME(wino_cut_1d)(const int m, const int cut, vec *s, vec *o) {
+    const vec last = s[m + 1];
+    if (cut) s[m + 1] = vzero();
+    NAME(wino_output_1d)(m, m, s, o);
+    if (cut) o[m - 1 - cut] = vadd(o[m - 1 - cut], last);
+}
+
+ALWAYS_INLINE vec NAME(wino_output_tile)(const int m, const int cut_rows, const int cut_cols, REAL *RESTRICT lines,
+                                         ptrdiff_t pitch, const REAL *RESTRICT s, ptrdiff_t xi_step, vec bias,
+                                         vec zeros) {
     const int n = m + 2;
+    vec half[4][6], d[6], o[4];
+    UNROLL for (int j = 0; j < n; j++) {
+        UNROLL for (int i = 0; i < n; i++) {
+            const int has = m == 2 || (NAME(wino_has)(cut_rows, i) && NAME(wino_has)(cut_cols, j));
+            d[i] = has ? vload(s + (i * n + j) * xi_step) : vzero();
+        }
+        NAME(wino_cut_1d)(m, cut_rows, d, o);
+        UNROLL for (int i = 0; i < m; i++) half[i][j] = o[i];
+    }
+    UNROLL for (int i = 0; i < m; i++) {
+        NAME(wino_cut_1d)(m, cut_cols, half[i], o);
+        UNROLL for (int j = 0; j < m; j++) {
+            o[j] = vadd(o[j], bias);
+            zeros = vfma(o[j], vzero(), zeros);
+            vstore(lines + (i * pitch + j) * VL, o[j]);
+        }
+    }
+    return zeros;
+}
+
+/* The same where cuts are not constants: once for all of them, as it is for few tiles. */
+static vec NAME(wino_output_cut)(int cut_rows, int cut_cols, REAL *lines, ptrdiff_t pitch, const REAL *s,
+                                 ptrdiff_t xi_step, vec bias, vec zeros) {
+    return NAME(wino_output_tile)(4, cut_rows, cut_cols, lines, pitch, s, xi_step, bias, zeros);
+}
+
+ALWAYS_INLINE int NAME(wino_output)(const int m, REAL *RESTRICT lines, ptrdiff_t pitch, const REAL *RESTRICT s,
+                                    ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles,
+                                    const REAL *RESTRICT bias, ptrdiff_t lanes, const pycnn_phases *phases) {
     const vec b = vload(bias);
+    const int rows = m == 2 ? 0 : (int)phases->cut_rows;
     vec zeros = vzero();
     for (ptrdiff_t t = tiles - 1; t >= 0; t--) {
-        const REAL *RESTRICT tile = s + t * tile_step;
-        REAL *RESTRICT out = lines + m * t * VL;
-        vec half[4][6], d[6], o[4];
-        UNROLL for (int j = 0; j < n; j++) {
-            UNROLL for (int i = 0; i < n; i++) d[i] = vload(tile + (i * n + j) * xi_step);
-            NAME(wino_output_1d)(m, m, d, o);
-            UNROLL for (int i = 0; i < m; i++) half[i][j] = o[i];
-        }
-        UNROLL for (int i = 0; i < m; i++) {
-            NAME(wino_output_1d)(m, m, half[i], o);
-            UNROLL for (int j = 0; j < m; j++) {
-                o[j] = vadd(o[j], b);
-                zeros = vfma(o[j], vzero(), zeros);
-                vstore(out + (i * pitch + j) * VL, o[j]);
-            }
-        }
+        const int end = t == tiles - 1, cols = m == 2 || !end ? 0 : (int)phases->cut_cols;
+        const REAL *tile = s + (t + (end ? phases->jump : 0)) * tile_step;
+        REAL *out = lines + m * t * VL;
+        if (rows || cols)
+            zeros = NAME(wino_output_cut)(rows, cols, out, pitch, tile, xi_step, b, zeros);
+        else
+            zeros = NAME(wino_output_tile)(m, 0, 0, out, pitch, tile, xi_step, b, zeros);
     }
     return NAME(wino_finite)(zeros, lanes);
 }
@@ -259,8 +340,7 @@ ALWAYS_INLINE int NAME(wino_gradient)(const int m, REAL *RESTRICT lines, const R
     static int NAME(wino_output##m)(REAL * lines, ptrdiff_t pitch, const REAL *s, ptrdiff_t xi_step,                   \
                                     ptrdiff_t tile_step, ptrdiff_t tiles, const REAL *bias, ptrdiff_t lanes,           \
                                     const pycnn_phases *phases) {                                                      \
-        (void)phases;                                                                                                  \
-        return NAME(wino_output)(m, lines, pitch, s, xi_step, tile_step, tiles, bias, lanes);                          \
+        return NAME(wino_output)(m, lines, pitch, s, xi_step, tile_step, tiles, bias, lanes, phases);                  \
     }                                                                                                                  \
     static void NAME(wino_weights##m)(REAL * u, ptrdiff_t xi_step, ptrdiff_t u_step, const REAL *lines,                \
                                       ptrdiff_t channels, int turned) {                                                \

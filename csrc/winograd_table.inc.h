@@ -4,7 +4,8 @@
  * `lines`: rows of pixels, `pitch` pixels apart, or as many as they have, each pixel a vector of vl channels (lanes). A
  * point xi of the transformed tiles is xi_step values from the one before, a tile tile_step. n: points of a side, m + 2
  * or 9; k: of those of the weights, m + 2 or 6; pixels of a tile's side: m + 2 or 4 * spacing + 1 are read, m * spacing
- * further on begin the next tile's, m or 4 or 8 are written. Phases: {1, 0, 0} for kinds 0 and 1. */
+ * further on begin the next tile's, m or 4 or 8 are written. Phases: {1, 0, 0} for kinds 0 and 1. Of kind 1, tiles of
+ * three or two outputs a side lack point -b, or b too: their points are those of F(3), F(2) with the same weights. */
 typedef struct {
     ptrdiff_t vl;
 
@@ -31,7 +32,7 @@ typedef struct {
 
     /* p = H y H' of the deltas, as `input`: m rows of `cols` pixels, zeros behind them. `space`: n * m * tiles. */
     void (*delta)(int kind, REAL *p, ptrdiff_t xi_step, ptrdiff_t tile_step, ptrdiff_t tiles, REAL *space,
-                  const REAL *lines, ptrdiff_t cols);
+                  const REAL *lines, ptrdiff_t cols, const pycnn_phases *phases);
 
     /* lines[tap] = the nine weight gradients from the k^2 sums of their points. Returns as `output`. */
     int (*gradient[3])(REAL *lines, const REAL *s, ptrdiff_t xi_step, ptrdiff_t lanes);

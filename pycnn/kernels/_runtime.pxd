@@ -80,7 +80,7 @@ cdef extern from "tiles.h" nogil:
                              Py_ssize_t) noexcept nogil
 
     ctypedef struct Phases "pycnn_phases":
-        Py_ssize_t spacing, row, col
+        Py_ssize_t spacing, row, col, cut_rows, cut_cols, jump
 
     ctypedef struct winograd_f32 "pycnn_winograd_f32":
         Py_ssize_t vl
@@ -91,7 +91,8 @@ cdef extern from "tiles.h" nogil:
         int (*output[4])(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*,
                          Py_ssize_t, const Phases*) noexcept nogil
         void (*weights[3])(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, int) noexcept nogil
-        void (*delta)(int, float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t) noexcept nogil
+        void (*delta)(int, float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, const float*, Py_ssize_t,
+                      const Phases*) noexcept nogil
         int (*gradient[3])(float*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
 
     ctypedef struct winograd_f64 "pycnn_winograd_f64":
@@ -103,8 +104,8 @@ cdef extern from "tiles.h" nogil:
         int (*output[4])(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*,
                          Py_ssize_t, const Phases*) noexcept nogil
         void (*weights[3])(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, int) noexcept nogil
-        void (*delta)(int, double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*,
-                      Py_ssize_t) noexcept nogil
+        void (*delta)(int, double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, const double*, Py_ssize_t,
+                      const Phases*) noexcept nogil
         int (*gradient[3])(double*, const double*, Py_ssize_t, Py_ssize_t) noexcept nogil
 
     ctypedef struct pool_windows "pycnn_pooling":

@@ -204,12 +204,12 @@ cdef inline void winograd_weights(Py_ssize_t kind, floating* u, Py_ssize_t xi_st
 
 
 cdef inline void winograd_delta(Py_ssize_t kind, floating* p, Py_ssize_t xi_step, Py_ssize_t tile_step,
-                                Py_ssize_t count, floating* space, const floating* lines,
-                                Py_ssize_t cols) noexcept nogil:
+                                Py_ssize_t count, floating* space, const floating* lines, Py_ssize_t cols,
+                                const Phases* phases) noexcept nogil:
     if floating is float:
-        tiles().winograd_f32.delta(<int> kind, p, xi_step, tile_step, count, space, lines, cols)
+        tiles().winograd_f32.delta(<int> kind, p, xi_step, tile_step, count, space, lines, cols, phases)
     else:
-        tiles().winograd_f64.delta(<int> kind, p, xi_step, tile_step, count, space, lines, cols)
+        tiles().winograd_f64.delta(<int> kind, p, xi_step, tile_step, count, space, lines, cols, phases)
 
 
 cdef inline bint winograd_gradient(Py_ssize_t kind, floating* lines, const floating* s, Py_ssize_t xi_step,

@@ -27,9 +27,17 @@ ctypedef struct Grid:
     Py_ssize_t segments, tiles
     Py_ssize_t most_tiles           # of a segment
 
+# Some segments whose tiles lie together. Tiles of the last row and of the last column may lack points, so that where
+# those are, others close up: first the tiles of the last row, then those of neither, of the last column, and of both.
+# So the tiles that have a point are a range.
+ctypedef struct Block:
+    Py_ssize_t before[4]            # tiles of each sort before the block
+    Py_ssize_t begin[5]             # where each sort begins, and the last one ends
+
 ctypedef struct Segment:
     Py_ssize_t image, slice, row, first, tiles  # its line of tiles, its first tile in the line, how many
-    Py_ssize_t index                            # number of its first tile among all
+    Py_ssize_t place                            # of its first tile in the block
+    Phases phases
 
 cdef enum:
     SEGMENT_PIXELS = 58  # x 6 lines x 16 channels of float32: 22 KB
@@ -65,6 +73,11 @@ cdef inline void _set_points(Grid* g, Py_ssize_t side, Py_ssize_t own) noexcept 
     g.first[g.weights] = n
 
 
+# How many of their points the last tiles of so many pixels lack: the side of two or three outputs has one or two less.
+cdef inline Py_ssize_t cut_points(Py_ssize_t kind, Py_ssize_t pixels) noexcept nogil:
+    return min((4 - pixels % 4) % 4, <Py_ssize_t> 2) if kind == 1 else 0
+
+
 # Tiles of m x m outputs; turned: of the gradient for the input, whose pixels they write.
 cdef inline Grid grid_of(const Geometry* q, Py_ssize_t m, bint turned) noexcept nogil:
     cdef Grid g
@@ -88,6 +101,9 @@ cdef inline Grid grid_of(const Geometry* q, Py_ssize_t m, bint turned) noexcept 
         g.step = g.written = m
         g.read = m + 2
         _set_points(&g, m + 2, m + 2)
+    g.phases.cut_rows = cut_points(g.kind, out[3])
+    g.phases.cut_cols = cut_points(g.kind, out[4])
+    g.phases.jump = 0
     g.slices = out[2]
     g.tile_rows = (out[3] + g.written - 1) // g.written
     g.tile_cols = (out[4] + g.written - 1) // g.written
@@ -116,23 +132,76 @@ cdef inline Py_ssize_t tile_pad(const Geometry* q, Py_ssize_t a, bint turned) no
     return 2 - q.pad[a] if q.stride[a] == 1 else 1 - (q.pad[a] + 1) // 2
 
 
-cdef inline Segment find_segment(const Grid* g, Py_ssize_t number) noexcept nogil:
+# Number of the first tile of a segment; segment g.segments starts behind the last tile.
+cdef inline Py_ssize_t first_tile(const Grid* g, Py_ssize_t number) noexcept nogil:
+    return number // g.cuts * g.tile_cols + number % g.cuts * g.tile_cols // g.cuts
+
+
+# Tiles of each sort before a segment.
+cdef inline void _count_sorts(const Grid* g, Py_ssize_t number, Py_ssize_t* n) noexcept nogil:
+    cdef Py_ssize_t line = number // g.cuts
+    cdef Py_ssize_t plane = line // g.tile_rows
+    cdef Py_ssize_t tile = first_tile(g, number)
+    cdef Py_ssize_t below = 0
+    if g.phases.cut_rows:
+        below = plane * g.tile_cols
+        if line % g.tile_rows == g.tile_rows - 1:
+            below += tile - line * g.tile_cols
+    n[2] = line if g.phases.cut_cols else 0
+    n[3] = plane if g.phases.cut_rows and g.phases.cut_cols else 0
+    n[2] -= n[3]
+    n[0] = below - n[3]
+    n[1] = tile - n[0] - n[2] - n[3]
+
+
+cdef inline Block block_of(const Grid* g, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef Block b
+    cdef Py_ssize_t end[4]
+    cdef Py_ssize_t i
+    _count_sorts(g, first, b.before)
+    _count_sorts(g, last, end)
+    b.begin[0] = 0
+    for i in range(4):
+        b.begin[i + 1] = b.begin[i] + end[i] - b.before[i]
+    return b
+
+
+cdef inline bint _has_point(Py_ssize_t cut, Py_ssize_t i) noexcept nogil:
+    return i < 3 or i == 5 or (cut < 2 if i == 3 else cut < 1)
+
+
+# The tiles of a block that have point xi: [0] .. [1] - 1.
+cdef inline void find_tiles(const Grid* g, const Block* b, Py_ssize_t xi, Py_ssize_t* tiles) noexcept nogil:
+    cdef bint row = not g.phases.cut_rows or _has_point(g.phases.cut_rows, xi // g.side)
+    cdef bint col = not g.phases.cut_cols or _has_point(g.phases.cut_cols, xi % g.side)
+    tiles[0] = b.begin[0 if row else 1]
+    tiles[1] = b.begin[2 if not col else 4 if row else 3]
+
+
+cdef inline Segment find_segment(const Grid* g, const Block* b, Py_ssize_t number) noexcept nogil:
     cdef Segment s
     cdef Py_ssize_t cut = number % g.cuts
     cdef Py_ssize_t rest = number // g.cuts
+    cdef Py_ssize_t n[4]
+    cdef Py_ssize_t sort, last
     s.first = cut * g.tile_cols // g.cuts
     s.tiles = (cut + 1) * g.tile_cols // g.cuts - s.first
-    s.index = rest * g.tile_cols + s.first
     s.row = rest % g.tile_rows
     rest //= g.tile_rows
     s.slice = rest % g.slices
     s.image = rest // g.slices
+    s.phases = g.phases
+    if s.row < g.tile_rows - 1:
+        s.phases.cut_rows = 0
+    if cut < g.cuts - 1:
+        s.phases.cut_cols = 0
+    _count_sorts(g, number, n)
+    sort = 0 if s.phases.cut_rows else 1
+    s.place = b.begin[sort] + n[sort] - b.before[sort]
+    if s.phases.cut_cols:
+        last = 3 if s.phases.cut_rows else 2
+        s.phases.jump = b.begin[last] + n[last] - b.before[last] - (s.place + s.tiles - 1)
     return s
-
-
-# Number of the first tile of a segment; segment g.segments starts behind the last tile.
-cdef inline Py_ssize_t first_tile(const Grid* g, Py_ssize_t number) noexcept nogil:
-    return number // g.cuts * g.tile_cols + number % g.cuts * g.tile_cols // g.cuts
 
 
 # Brings the pixels that the tiles of a segment read, of `channels` channels, into lanes. Rows outside the plane are 0;

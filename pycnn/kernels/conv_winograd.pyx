@@ -25,8 +25,8 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, round_up
 from pycnn.kernels._runtime cimport algorithm, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
     winograd_output, winograd_weights
-from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, lines_pixels, \
-    load_lines, plane_of, space_pixels, tile_pad
+from pycnn.kernels._winograd cimport STRIDED, Block, Grid, Plane, Segment, block_of, cut_points, find_segment, \
+    find_tiles, grid_of, lines_pixels, load_lines, plane_of, space_pixels, tile_pad
 
 cdef enum:
     BLOCK_CHANNELS = 64       # whose U is made at once, by filters
@@ -99,26 +99,28 @@ cdef void _make_v(Job* job, const Segment* s, Py_ssize_t c0, floating* v, floati
     cdef Py_ssize_t cols, left
     load_lines(<const floating*> job.src + c0 * job.src_plane.channel, &job.src_plane, g, s, job.pad_h, job.pad_w,
                min(job.vl, job.channels - c0), job.vl, lines, &cols, &left)
-    winograd_input(g.kind, v + c0, job.v_step, job.tile_step, s.tiles, space, lines, cols, left, &g.phases)
+    winograd_input(g.kind, v + c0, job.v_step, job.tile_step, s.tiles, space, lines, cols, left, &s.phases)
 
 
-# S[xi] (+)= V[xi] * U[xi] over channels c0 .. c1 - 1, for `count` tiles and one panel.
-cdef void _multiply(Job* job, const floating* v, Py_ssize_t count, const floating* u, Py_ssize_t u_step,
+# S[xi] (+)= V[xi] * U[xi] over channels c0 .. c1 - 1, for a block's tiles and one panel.
+cdef void _multiply(Job* job, const Block* tiles, const floating* v, const floating* u, Py_ssize_t u_step,
                     Py_ssize_t vectors, Py_ssize_t c0, Py_ssize_t c1, floating* s) noexcept nogil:
     cdef Py_ssize_t width = vectors * job.vl
-    cdef Py_ssize_t s_step = _s_step(job, count, width)
-    cdef Py_ssize_t parts = ceil_div(count, job.mr)
+    cdef Py_ssize_t s_step = _s_step(job, tiles.begin[4], width)
     cdef Py_ssize_t blocks = ceil_div(c1 - c0, SUM_CHANNELS)
-    cdef Py_ssize_t n, k, xi, i, t0, t1, block, b0, b1
+    cdef Py_ssize_t has[2]
+    cdef Py_ssize_t n, k, xi, i, parts, t0, t1, block, b0, b1
     for n in range(job.grid.weights):
         for block in range(blocks):
             b0 = block * (c1 - c0) // blocks
             b1 = (block + 1) * (c1 - c0) // blocks
             for k in range(job.grid.first[n], job.grid.first[n + 1]):
                 xi = job.grid.point[k]
+                find_tiles(&job.grid, tiles, xi, has)
+                parts = ceil_div(has[1] - has[0], job.mr)
                 for i in range(parts):
-                    t0 = i * count // parts
-                    t1 = (i + 1) * count // parts
+                    t0 = has[0] + part_begin(i, parts, has[1] - has[0])
+                    t1 = has[0] + part_begin(i + 1, parts, has[1] - has[0])
                     gemm_rows(t1 - t0, vectors, b1 - b0, v + xi * job.v_step + t0 * job.tile_step + c0 + b0,
                               job.tile_step, u + n * u_step + b0 * width, s + xi * s_step + t0 * width, c0 + b0 > 0)
 
@@ -142,7 +144,7 @@ cdef void _make_y(Job* job, const Segment* seg, Py_ssize_t row0, const floating*
     else:
         memset(bias, 0, <size_t> filters * sizeof(floating))
     if not winograd_output(job.grid.kind + job.spread, lines, pitch, s, s_step, width, seg.tiles, bias, filters,
-                           &job.grid.phases):
+                           &seg.phases):
         job.not_finite = 1
     if dense:
         from_lanes(dst, lines, p.channel, p.pixel, rows * cols, filters)
@@ -162,9 +164,11 @@ cdef void _make_common(Job* job, Py_ssize_t piece, floating* common, floating* l
     cdef Py_ssize_t groups = ceil_div(job.channels, job.vl)
     cdef Py_ssize_t panel, first, width
     cdef Segment seg
+    cdef Block all
     if job.by_filters:
-        seg = find_segment(&job.grid, piece // groups)
-        _make_v(job, &seg, piece % groups * job.vl, common + seg.index * job.tile_step, lines, lines + job.lines_size)
+        all = block_of(&job.grid, 0, job.grid.segments)
+        seg = find_segment(&job.grid, &all, piece // groups)
+        _make_v(job, &seg, piece % groups * job.vl, common + seg.place * job.tile_step, lines, lines + job.lines_size)
         return
     panel = part_of(piece, job.panels, job.vectors)
     first = part_begin(panel, job.panels, job.vectors)
@@ -200,24 +204,23 @@ cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slo
     cdef const floating* u = _common_of(tag, job, slot, lines)
     cdef Py_ssize_t s0 = block * job.grid.segments // job.blocks
     cdef Py_ssize_t s1 = (block + 1) * job.grid.segments // job.blocks
-    cdef Py_ssize_t base = first_tile(&job.grid, s0)
-    cdef Py_ssize_t count = first_tile(&job.grid, s1) - base
+    cdef Block tiles = block_of(&job.grid, s0, s1)
     cdef Py_ssize_t number, panel, first, vectors, i
     cdef Segment seg
     for number in range(s0, s1):
-        seg = find_segment(&job.grid, number)
+        seg = find_segment(&job.grid, &tiles, number)
         for i in range(ceil_div(job.channels, job.vl)):
-            _make_v(job, &seg, i * job.vl, v + (seg.index - base) * job.tile_step, lines, space)
+            _make_v(job, &seg, i * job.vl, v + seg.place * job.tile_step, lines, space)
     for panel in range(job.panels):
         first = part_begin(panel, job.panels, job.vectors)
         vectors = part_begin(panel + 1, job.panels, job.vectors) - first
-        _multiply(job, v, count, u + panel * job.u_size, _u_step(job, job.channels, vectors * job.vl), vectors, 0,
+        _multiply(job, &tiles, v, u + panel * job.u_size, _u_step(job, job.channels, vectors * job.vl), vectors, 0,
                   job.channels, s)
         for number in range(s0, s1):
-            seg = find_segment(&job.grid, number)
+            seg = find_segment(&job.grid, &tiles, number)
             for i in range(vectors):
-                _make_y(job, &seg, (first + i) * job.vl, s + (seg.index - base) * vectors * job.vl + i * job.vl,
-                        _s_step(job, count, vectors * job.vl), vectors * job.vl, lines)
+                _make_y(job, &seg, (first + i) * job.vl, s + seg.place * vectors * job.vl + i * job.vl,
+                        _s_step(job, tiles.begin[4], vectors * job.vl), vectors * job.vl, lines)
 
 
 # ---- by filters
@@ -230,7 +233,7 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
     cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
-    cdef Py_ssize_t count = job.grid.tiles
+    cdef Block all = block_of(&job.grid, 0, job.grid.segments)
     cdef Py_ssize_t block, c0, c1, u_step, i, number
     cdef Segment seg
     for block in range(ceil_div(job.channels, BLOCK_CHANNELS)):
@@ -239,12 +242,12 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
         u_step = _u_step(job, c1 - c0, width)
         for i in range(vectors):
             _make_u(job, (first + i) * job.vl, c0, c1, u + i * job.vl, u_step, width, lines)
-        _multiply(job, v, count, u, u_step, vectors, c0, c1, s)
+        _multiply(job, &all, v, u, u_step, vectors, c0, c1, s)
     for number in range(job.grid.segments):
-        seg = find_segment(&job.grid, number)
+        seg = find_segment(&job.grid, &all, number)
         for i in range(vectors):
-            _make_y(job, &seg, (first + i) * job.vl, s + seg.index * width + i * job.vl, _s_step(job, count, width),
-                    width, lines)
+            _make_y(job, &seg, (first + i) * job.vl, s + seg.place * width + i * job.vl,
+                    _s_step(job, job.grid.tiles, width), width, lines)
 
 
 cdef void _common_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -345,17 +348,21 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
     cdef Py_ssize_t channels = group_channels(q)
     cdef Py_ssize_t filters = group_filters(q)
     cdef Py_ssize_t side = m
-    cdef double points = (m + 2) * (m + 2)
+    cdef Py_ssize_t points = m + 2  # of a side
     cdef double transform = 350 if m == 4 else 140
-    cdef double pair = 500 if which == BACKWARD_WEIGHT else (200 if m == 4 else 100)
-    cdef double tiles
+    cdef double pair = 100 if m == 2 else (150 if which == BACKWARD_WEIGHT else 200)
+    cdef Py_ssize_t kind = m // 4
+    cdef double images = <double> out[0] * out[2]
+    cdef Py_ssize_t rows, cols
     if q.stride[1] == 2:
         side = 8 if which == BACKWARD_INPUT else 4
-        points, transform, pair = 81, 300, 150
-    tiles = <double> out[0] * out[2] * ceil_div(out[3], side) * ceil_div(out[4], side)
+        points, transform, pair, kind = 9, 300, 150, STRIDED
+    rows = ceil_div(out[3], side)
+    cols = ceil_div(out[4], side)
     # A register tile takes as long for fewer than 8 of the one, and parts of 16 of the other.
     cdef double products = max(min(channels, filters), 8) * round_up(max(channels, filters), 16)
-    return tiles * (points * products + transform * (channels + filters)) + pair * channels * filters
+    products *= (points * rows - cut_points(kind, out[3])) * (points * cols - cut_points(kind, out[4]))
+    return images * (products + transform * rows * cols * (channels + filters)) + pair * channels * filters
 
 
 cdef bint _allowed(const Geometry* q) noexcept nogil:

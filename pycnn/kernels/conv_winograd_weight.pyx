@@ -24,8 +24,8 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
 from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, winograd_delta, winograd_gradient, \
     winograd_input
-from pycnn.kernels._winograd cimport Grid, Plane, Segment, find_segment, first_tile, grid_of, lines_pixels, \
-    load_lines, plane_of, space_pixels
+from pycnn.kernels._winograd cimport Block, Grid, Plane, Segment, block_of, find_segment, find_tiles, grid_of, \
+    lines_pixels, load_lines, plane_of, space_pixels
 
 cdef enum:
     OWN_BYTES = 3 << 20    # of V, up to which each thread makes its own
@@ -88,8 +88,8 @@ cdef inline Py_ssize_t _sums_begin(const Job* job, Py_ssize_t panel, Py_ssize_t 
 
 # ---- the steps
 
-# V of one segment and one vector of channels; tile: the place of its first tile in the block.
-cdef void _make_v(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile, floating* v, floating* lines,
+# V of one segment and one vector of channels.
+cdef void _make_v(Job* job, const Segment* s, Py_ssize_t vector, floating* v, floating* lines,
                   floating* space) noexcept nogil:
     cdef Grid* g = &job.grid
     cdef Py_ssize_t panel = part_of(vector, job.panels, job.vectors)
@@ -99,8 +99,8 @@ cdef void _make_v(Job* job, const Segment* s, Py_ssize_t vector, Py_ssize_t tile
     cdef Py_ssize_t cols, left
     load_lines(<const floating*> job.x + c0 * job.x_plane.channel, &job.x_plane, g, s, job.pad_h, job.pad_w,
                min(job.vl, job.channels - c0), job.vl, lines, &cols, &left)
-    winograd_input(g.kind, v + _v_begin(job, panel) + tile * width + (vector - first) * job.vl, _v_step(job, width),
-                   width, s.tiles, space, lines, cols, left, &g.phases)
+    winograd_input(g.kind, v + _v_begin(job, panel) + s.place * width + (vector - first) * job.vl, _v_step(job, width),
+                   width, s.tiles, space, lines, cols, left, &s.phases)
 
 
 # P of one segment and one vector of filters; p: of its first tile.
@@ -109,36 +109,40 @@ cdef void _make_p(Job* job, const Segment* s, Py_ssize_t vector, floating* p, fl
     cdef Py_ssize_t cols, left
     load_lines(<const floating*> job.dy + f0 * job.dy_plane.channel, &job.dy_plane, &job.deltas, s, 0, 0,
                min(job.vl, job.filters - f0), job.vl, lines, &cols, &left)
-    winograd_delta(job.grid.kind, p, job.p_step, job.p_row, s.tiles, lines + job.lines_size, lines, cols)
+    winograd_delta(job.grid.kind, p, job.p_step, job.p_row, s.tiles, lines + job.lines_size, lines, cols,
+                   &s.phases)
 
 
-# V of one piece of the block from segment `first` on: one segment of one vector of channels.
-cdef void _make_v_piece(Job* job, Py_ssize_t first, Py_ssize_t piece, floating* v, floating* lines) noexcept nogil:
-    cdef Segment seg = find_segment(&job.grid, first + piece // job.vectors)
-    _make_v(job, &seg, piece % job.vectors, seg.index - first_tile(&job.grid, first), v, lines,
-            lines + job.lines_size)
+# V of one piece of the block of segments s0 .. s1 - 1: one segment of one vector of channels.
+cdef void _make_v_piece(Job* job, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t piece, floating* v,
+                        floating* lines) noexcept nogil:
+    cdef Block tiles = block_of(&job.grid, s0, s1)
+    cdef Segment seg = find_segment(&job.grid, &tiles, s0 + piece // job.vectors)
+    _make_v(job, &seg, piece % job.vectors, v, lines, lines + job.lines_size)
 
 
 # P of the vectors of filters vector0 .. vector1 - 1 and the segments from s0 to s1 - 1.
 cdef void _make_ps(Job* job, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t vector0, Py_ssize_t vector1, floating* p,
                    floating* lines) noexcept nogil:
-    cdef Py_ssize_t base = first_tile(&job.grid, s0)
+    cdef Block tiles = block_of(&job.grid, s0, s1)
     cdef Py_ssize_t number, i
     cdef Segment seg
     for number in range(s0, s1):
-        seg = find_segment(&job.grid, number)
+        seg = find_segment(&job.grid, &tiles, number)
         for i in range(vector0, vector1):
-            _make_p(job, &seg, i, p + (seg.index - base) * job.p_row + (i - vector0) * job.vl, lines)
+            _make_p(job, &seg, i, p + seg.place * job.p_row + (i - vector0) * job.vl, lines)
 
 
-# sums (+)= P' * V for one panel, the `filters` of P and `count` tiles. Points that share their weights share a sum.
-cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t filters, Py_ssize_t count, const floating* v,
+# sums (+)= P' * V for one panel, the `filters` of P and a block's tiles. Points that share their weights share a sum.
+cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t filters, Py_ssize_t s0, Py_ssize_t s1, const floating* v,
                     const floating* p, floating* sums, bint accumulate) noexcept nogil:
     cdef Grid* g = &job.grid
     cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
     cdef Py_ssize_t parts = ceil_div(filters, job.mr)
+    cdef Block tiles = block_of(g, s0, s1)
+    cdef Py_ssize_t has[2]
     cdef Py_ssize_t u, k, xi, i, f0, f1
     v += _v_begin(job, panel)
     for u in range(g.weights):
@@ -147,7 +151,9 @@ cdef void _multiply(Job* job, Py_ssize_t panel, Py_ssize_t filters, Py_ssize_t c
             f1 = part_begin(i + 1, parts, filters)
             for k in range(g.first[u], g.first[u + 1]):
                 xi = g.point[k]
-                gemm_packed(f1 - f0, vectors, count, p + xi * job.p_step + f0, job.p_row, v + xi * _v_step(job, width),
+                find_tiles(g, &tiles, xi, has)
+                gemm_packed(f1 - f0, vectors, has[1] - has[0], p + xi * job.p_step + has[0] * job.p_row + f0,
+                            job.p_row, v + xi * _v_step(job, width) + has[0] * width,
                             sums + (f0 * g.weights + u * (f1 - f0)) * width, accumulate or k > g.first[u])
 
 
@@ -182,11 +188,10 @@ cdef void _slice(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noe
         s0 = begin + part_begin(block, blocks, end - begin)
         s1 = begin + part_begin(block + 1, blocks, end - begin)
         for i in range((s1 - s0) * job.vectors):
-            _make_v_piece(job, s0, i, v, lines)
+            _make_v_piece(job, s0, s1, i, v, lines)
         _make_ps(job, s0, s1, 0, job.filter_vectors, p, lines)
         for i in range(job.panels):
-            _multiply(job, i, job.filters, first_tile(&job.grid, s1) - first_tile(&job.grid, s0), v, p,
-                      sums + _sums_begin(job, i, job.filters), block > 0)
+            _multiply(job, i, job.filters, s0, s1, v, p, sums + _sums_begin(job, i, job.filters), block > 0)
 
 
 cdef void _add(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noexcept nogil:
@@ -208,7 +213,7 @@ cdef void _add(floating* tag, Job* job, Py_ssize_t part, Py_ssize_t slot) noexce
 # ---- by filters
 
 cdef void _inputs(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noexcept nogil:
-    _make_v_piece(job, job.first, piece, <floating*> job.v,
+    _make_v_piece(job, job.first, job.last, piece, <floating*> job.v,
                   <floating*> (job.scratch + <size_t> slot * job.slot_bytes))
 
 
@@ -221,7 +226,7 @@ cdef const floating* _v_of(floating* tag, Job* job, Py_ssize_t slot, floating* l
         if not job.made[slot]:
             job.made[slot] = 1
             for piece in range(job.grid.segments * job.vectors):
-                _make_v_piece(job, 0, piece, v, lines)
+                _make_v_piece(job, 0, job.grid.segments, piece, v, lines)
     return v
 
 
@@ -244,8 +249,7 @@ cdef void _filters(floating* tag, Job* job, Py_ssize_t chunk, Py_ssize_t slot) n
             sums = p + job.p_size
         else:
             sums = <floating*> job.sums + _sums_begin(job, job.panels, begin) + _sums_begin(job, panel, filters)
-        _multiply(job, panel, filters, first_tile(&job.grid, job.last) - first_tile(&job.grid, job.first), v, p, sums,
-                  job.first > 0)
+        _multiply(job, panel, filters, job.first, job.last, v, p, sums, job.first > 0)
         if job.last < job.grid.segments:
             continue
         size = _sums_begin(job, panel + 1, 1) - _sums_begin(job, panel, 1)

@@ -18,7 +18,7 @@ static void T(transforms)(int f, int spread) {
     const ptrdiff_t m = f ? 4 : 2, points = f == 2 ? 81 : (m + 2) * (m + 2), side = f == 2 ? 9 : m + 2;
     const ptrdiff_t own = f == 2 ? 36 : points, tiles = between(1, 5), left = upto(1);
     const pycnn_phases phases = {f == 2 ? 2 - spread : 1, f == 2 && (!spread || upto(1)),
-                                 f == 2 && (!spread || upto(1))};
+                                 f == 2 && (!spread || upto(1)), f == 1 ? upto(2) : 0, f == 1 ? upto(2) : 0, 0};
     const ptrdiff_t step = f == 2 ? 4 * phases.spacing : m, read = f == 2 ? step + 1 : m + 2;
     const ptrdiff_t written = spread ? 8 : m, most = written * tiles, channels = between(1, 6);
     const ptrdiff_t cols = between(1, step * tiles + read - step - left);
@@ -43,7 +43,7 @@ static void T(transforms)(int f, int spread) {
     EACH_LANES(channels * 9, w->weights[f](out, channels * vl, vl, lines, channels, (int)left))
     T(check_lanes)("winograd weights", own * channels);
     const ptrdiff_t seen = between(1, m * tiles);
-    EACH_LANES(m * seen, w->delta(f, out, tiles * vl, vl, tiles, space, lines, seen))
+    EACH_LANES(m * seen, w->delta(f, out, tiles * vl, vl, tiles, space, lines, seen, &phases))
     T(check_lanes)("winograd delta", points * tiles);
     EACH_LANES(own, lines[0] = (REAL)INFINITY; finite[i] = w->gradient[f](out, lines, vl, 2))
     T(check_lanes)("winograd gradient", 9);
