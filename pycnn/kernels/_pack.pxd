@@ -6,6 +6,14 @@ from libc.string cimport memcpy, memset
 from pycnn.kernels._tiles cimport transpose_run
 
 
+# A call of memcpy costs more than so short a copy: with a known number there is none.
+cdef inline void copy_row(floating* out, const floating* src, Py_ssize_t rows) noexcept nogil:
+    if rows == 8:
+        memcpy(out, src, 8 * sizeof(floating))
+    else:
+        memcpy(out, src, <size_t> rows * sizeof(floating))
+
+
 # out[c * taps + t][m] = w[m * w_row + c * w_channel + weight[t]] for m < rows, 0 for the other m < mr.
 cdef inline void pack_weights(floating* out, Py_ssize_t mr, Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t taps,
                               const Py_ssize_t* weight, const floating* w, Py_ssize_t w_row,
@@ -15,10 +23,8 @@ cdef inline void pack_weights(floating* out, Py_ssize_t mr, Py_ssize_t rows, Py_
     if rows < mr:
         memset(out, 0, <size_t> (channels * taps * mr) * sizeof(floating))
     if taps == 1 and w_row == 1:
-        for c in range(channels if rows == 8 else 0):  # inline, as the number is known
-            memcpy(out + c * mr, w + c * w_channel + weight[0], 8 * sizeof(floating))
-        for c in range(0 if rows == 8 else channels):
-            memcpy(out + c * mr, w + c * w_channel + weight[0], <size_t> rows * sizeof(floating))
+        for c in range(channels):
+            copy_row(out + c * mr, w + c * w_channel + weight[0], rows)
         return
     if whole and w_channel == taps:
         transpose_run(out, mr, w + weight[0], w_row, rows, channels * taps, 1)

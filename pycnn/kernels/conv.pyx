@@ -267,15 +267,21 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 
 # Whether panels come first: a 1x1 convolution with stride 1 reads x itself, and its results go to y from the registers.
-# With fewer rows small images, whose panels are copied, are faster elsewhere.
-cdef bint _suits_panels(const Geometry* q, Py_ssize_t rows) noexcept nogil:
+# With fewer rows small images, whose panels are copied, are faster elsewhere. Few pixels lose lanes of the last vector
+# where the filters' vectors would be full: in vector multiply-adds, the weights' packing counted where it turns them.
+cdef bint _suits_panels(floating* tag, const Geometry* q, bint backward) noexcept nogil:
+    cdef Py_ssize_t rows = (q.x_shape[1] if backward else q.y_shape[1]) // q.groups
+    cdef double channels = (q.y_shape[1] if backward else q.x_shape[1]) // q.groups
+    cdef Py_ssize_t pixels = q.x_shape[0] * q.x_shape[2] * q.x_shape[3] * q.x_shape[4]
+    cdef Py_ssize_t vl = lanes(tag)
     cdef Py_ssize_t a
     if plane_choice() >= 0 or rows < LEAST_ROWS or q.x_steps[4] != 1 or q.y_steps[4] != 1:
         return False
     for a in range(3):
         if q.kernel[a] != 1 or q.stride[a] != 1 or q.pad[a] != 0 or q.x_shape[a + 2] != q.y_shape[a + 2]:
             return False
-    return True
+    return (rows * (ceil_div(pixels, vl) * (channels + 8) + (6 * channels / vl if backward else 0))
+            < pixels * (ceil_div(rows, vl) * (1.05 * channels + 15) + 22 * channels / vl))
 
 
 # The first algorithm that applies: 1, or 0 where there is no memory.
@@ -291,7 +297,7 @@ cdef int _forward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     if done < 0:
         done = depthwise_run(q, False, <const floating*> job.src, <const floating*> job.w,
                              <const floating*> job.bias, <floating*> job.dst)
-    cdef bint panels = done < 0 and _suits_panels(q, q.y_shape[1] // q.groups)
+    cdef bint panels = done < 0 and _suits_panels(tag, q, False)
     if done < 0 and not panels:
         done = filters_run(q, False, <const floating*> job.src, <const floating*> job.w,
                            <const floating*> job.bias, <floating*> job.dst)
@@ -341,7 +347,7 @@ cdef int _backward(floating* tag, Job* job, const Geometry* q) noexcept nogil:
     if done < 0:
         done = depthwise_run(q, True, <const floating*> job.src, <const floating*> job.w,
                              <const floating*> job.bias, <floating*> job.dst)
-    cdef bint panels = done < 0 and _suits_panels(q, q.x_shape[1] // q.groups)
+    cdef bint panels = done < 0 and _suits_panels(tag, q, True)
     if done < 0 and not panels:
         done = filters_run(q, True, <const floating*> job.src, <const floating*> job.w,
                            <const floating*> job.bias, <floating*> job.dst)
