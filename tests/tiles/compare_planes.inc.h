@@ -113,7 +113,7 @@ static void T(few)(void) {
         for (ptrdiff_t m = 0; m < filters; m++)
             for (ptrdiff_t k = 0; k < sums; k++) weight[(m / mr * sums + k) * mr + m % mr] = (REAL)placed(m, k);
         sets[i]->T(few)->sum(T(out)[i], 200, filters, T(in), channels, 300, taps, offset, weight,
-                             rows % 2 ? T(more) : NULL, spots, n);
+                             rows % 2 ? T(more) : NULL, spots, n, n % 2);
     }
     int same = 1;
     for (ptrdiff_t m = 0; m < filters; m++)
