@@ -218,6 +218,19 @@ static ptrdiff_t NAME(dw_classes)(const pycnn_window *p, pycnn_window *each) {
 static void NAME(dw_sum)(REAL *dst, const REAL *src, const REAL *weight, const pycnn_window *p, REAL bias,
                          int accumulate) {
     pycnn_window each;
+    if (p->kh == 1 && p->rows == 1 && p->cols >= 2 * VL) { /* a tile wants rows: the vectors of the only one */
+        const ptrdiff_t whole = p->cols / VL * VL;
+        each = *p;
+        each.rows = whole / VL;
+        each.cols = each.src_line = each.tap_line = each.dst_line = VL;
+        NAME(dw_sum_any)(dst, src, weight, &each, bias, accumulate);
+        if (whole == p->cols) return;
+        each.rows = 1;
+        each.cols = p->cols - whole;
+        each.spill = 0; /* the row may end with dst */
+        NAME(dw_sum_any)(dst + whole, src + whole, weight, &each, bias, accumulate);
+        return;
+    }
     const ptrdiff_t classes = NAME(dw_classes)(p, &each);
     for (ptrdiff_t d = 0; d < classes && d < p->rows; d++) {
         each.rows = (p->rows - d + classes - 1) / classes;

@@ -94,6 +94,9 @@ CASES = {
     "16 channels, padding over kernel": case((1, 16, 5, 6), (3, 3), pads=((5, 4), (6, 7))),
     "200 channels": case((2, 200, 3, 3), (3, 3), pads=((1, 1), (1, 1))),
     "20 channels, rows longer than a tile": case((1, 20, 2, 75), (1, 5), pads=((0, 0), (2, 2))),
+    **{f"one row of {w}": case((2, 3, 1, w), (1, 5), pads=((0, 0), (2, 2))) for w in (8, 15, 16, 17, 32, 33, 75)},
+    "one row, stride 2": case((2, 3, 1, 75), (1, 4), stride=(1, 2), pads=((0, 0), (1, 2))),
+    "one row, two channels": case((2, 3, 1, 75), (1, 3), 2, 2, dilation=(1, 3), pads=((0, 0), (3, 2))),
     "empty batch": case((0, 3, 6, 7), (3, 3), pads=((1, 1), (1, 1))),
 }  # fmt: skip
 
