@@ -118,11 +118,11 @@ ALWAYS_INLINE vec NAME(share_of)(vec sum, const NAME(share) * by, ptrdiff_t j, p
 
 /* One row of cells, reduced: *v and *code. Returns `seen` with the NaNs of the row; with 3 x 3, if `plain`, without the
  * first cell. */
-WINDOW_INLINE pnan NAME(reduce_row)(const int op, const int plain, const int kernel, const REAL *row, ptrdiff_t iw,
-                                    ptrdiff_t width, vec *v, cvec *code, pnan seen) {
+WINDOW_INLINE pnan NAME(reduce_row)(const int op, const int plain, const int inside, const int kernel, const REAL *row,
+                                    ptrdiff_t iw, ptrdiff_t width, vec *v, cvec *code, pnan seen) {
     const int coded = op == NAME(LARGEST_CODED);
     vec tap[3];
-    NAME(window_taps)(kernel, plain, tap, row, iw, width, op == NAME(MEAN) ? vzero() : vset((REAL)-INFINITY));
+    NAME(window_taps)(kernel, inside, tap, row, iw, width, op == NAME(MEAN) ? vzero() : vset((REAL)-INFINITY));
     *v = tap[0];
     if (op == NAME(MEAN)) {
         *v = vadd(*v, tap[1]);
@@ -133,7 +133,6 @@ WINDOW_INLINE pnan NAME(reduce_row)(const int op, const int plain, const int ker
     if (kernel == 3) NAME(take_better)(!plain, coded, tap[2], cset(2), v, code);
 #ifdef pnan_or
     seen = pnan_or(seen, tap[kernel - 2], tap[kernel - 1]);
-    if (!plain) seen = pnan_or(seen, tap[0], tap[0]);
 #endif
     return seen;
 }
@@ -147,8 +146,8 @@ WINDOW_INLINE void NAME(add_row)(const int op, const int plain, vec v, cvec code
 }
 
 /* Windows p .. p + VL - 1 of row o, wherever they lie; the first of three rows of cells is in scratch memory if `kept`.
- * Returns 0 where it has seen a NaN, though it does not lose it. */
-static int NAME(window_anywhere)(const int op, const NAME(strip) * s, ptrdiff_t o, ptrdiff_t p, const int kept) {
+ * No NaN is lost. */
+static void NAME(window_anywhere)(const int op, const NAME(strip) * s, ptrdiff_t o, ptrdiff_t p, const int kept) {
     const int coded = op == NAME(LARGEST_CODED), kernel = (int)s->g->kernel;
     const cvec first = coded ? cload(s->space->first + AT_MOST(s->p + p, VL)) : cset(0);
     const ptrdiff_t top = o * 2 - s->g->top, t0 = top < 0 ? -top : 0, t1 = AT_MOST(kernel, s->g->height - top);
@@ -156,7 +155,6 @@ static int NAME(window_anywhere)(const int op, const NAME(strip) * s, ptrdiff_t 
     const ptrdiff_t at = o * s->g->out_width + p;
     vec best = vzero();
     cvec won = cset(0);
-    pnan seen = pnan_none();
     for (ptrdiff_t t = t0; t < t1; t++) {
         vec v;
         cvec code = first;
@@ -164,8 +162,8 @@ static int NAME(window_anywhere)(const int op, const NAME(strip) * s, ptrdiff_t 
             v = vload(s->space->values[(o - 1) & 1] + p);
             if (coded) code = cload(s->space->codes[(o - 1) & 1] + p);
         } else {
-            seen = NAME(reduce_row)(op, 0, kernel, s->plane + (top + t) * s->g->width, (s->p + p) * 2 - s->g->left,
-                                    s->g->width, &v, &code, seen);
+            NAME(reduce_row)(op, 0, 0, kernel, s->plane + (top + t) * s->g->width, (s->p + p) * 2 - s->g->left,
+                             s->g->width, &v, &code, pnan_none());
             if (t == 2) vstore(s->space->values[o & 1] + p, v);
             if (t == 2 && coded) cstore(s->space->codes[o & 1] + p, code);
         }
@@ -179,17 +177,14 @@ static int NAME(window_anywhere)(const int op, const NAME(strip) * s, ptrdiff_t 
     }
     if (op == NAME(MEAN)) best = NAME(share_of)(best, &by, p, s->n);
     NAME(store_windows)(coded, s->y + at, coded ? s->codes + at : s->codes, best, won, s->n);
-    return !pnan_any(seen);
 }
 
-/* The vectors of row o of windows from p on. */
-static int NAME(rest_of_row)(const int op, const NAME(strip) * s, ptrdiff_t o, ptrdiff_t p, const int kept) {
+/* The vectors of row o of windows. */
+static void NAME(row_anywhere)(const int op, const NAME(strip) * s, ptrdiff_t o, const int kept) {
     const ptrdiff_t last = s->n > VL ? s->n - VL : 0;
-    int fine = 1;
-    for (;; p += VL) {
-        p = AT_MOST(p, last);
-        fine &= NAME(window_anywhere)(op, s, o, p, kept);
-        if (p == last) return fine;
+    for (ptrdiff_t p = 0;; p = AT_MOST(p + VL, last)) {
+        NAME(window_anywhere)(op, s, o, p, kept);
+        if (p == last) return;
     }
 }
 
@@ -212,17 +207,18 @@ WINDOW_INLINE ptrdiff_t NAME(plain_rows)(const int op, const int kernel, const N
         pnan seen = pnan_none(), below = pnan_none();
         if (op != NAME(MEAN) && kernel == 3 && left >= 0) /* the cells that reduce_row leaves out */
             if (row[left] != row[left] || row[width + left] != row[width + left]) return o;
-        if (from) {
-            if (!NAME(window_anywhere)(op, s, o, 0, kept)) return o;
-            if (last == 0) continue;
-            p = AT_MOST(VL, last);
-        }
-        for (; p <= to; p = AT_MOST(p + VL, last)) {
+        for (;; p = AT_MOST(p + VL, last)) {
             const cvec first = coded ? cload(s->space->first + AT_MOST(s->p + p, VL)) : cset(0);
             vec best, v, w;
             cvec won = first, code = first, code_below = first;
-            seen = NAME(reduce_row)(op, 1, kernel, row, p * 2 + left, width, &v, &code, seen);
-            below = NAME(reduce_row)(op, 1, kernel, row + width, p * 2 + left, width, &w, &code_below, below);
+            const ptrdiff_t iw = p * 2 + left;
+            if (p >= from && p <= to) {
+                seen = NAME(reduce_row)(op, 1, 1, kernel, row, iw, width, &v, &code, seen);
+                below = NAME(reduce_row)(op, 1, 1, kernel, row + width, iw, width, &w, &code_below, below);
+            } else {
+                seen = NAME(reduce_row)(op, 1, 0, kernel, row, iw, width, &v, &code, seen);
+                below = NAME(reduce_row)(op, 1, 0, kernel, row + width, iw, width, &w, &code_below, below);
+            }
             if (kernel == 3) {
                 best = vload(old + p);
                 vstore(values + p, w);
@@ -243,7 +239,6 @@ WINDOW_INLINE ptrdiff_t NAME(plain_rows)(const int op, const int kernel, const N
             NAME(store_windows)(coded, y + p, coded ? codes + p : codes, best, won, n);
             if (p == last) break;
         }
-        if (p > to && !NAME(rest_of_row)(op, s, o, p, kept)) return o;
         if (op != NAME(MEAN) && (pnan_any(seen) || pnan_any(below))) return o;
     }
     return o;
@@ -272,9 +267,9 @@ WINDOW_INLINE void NAME(window_rows)(const int op, const int kernel, const NAME(
     } else if (kernel == 3 && from <= begin) {
         from = begin + 1;
     }
-    for (; o < from && o < end; o++) NAME(rest_of_row)(op, s, o, 0, o > begin && kernel == 3);
+    for (; o < from && o < end; o++) NAME(row_anywhere)(op, s, o, o > begin && kernel == 3);
     if (o < to) o = NAME(plain_rows)(op, kernel, s, o, to);
-    for (; o < end; o++) NAME(rest_of_row)(op, s, o, 0, (o > begin || from == 0) && kernel == 3);
+    for (; o < end; o++) NAME(row_anywhere)(op, s, o, (o > begin || from == 0) && kernel == 3);
 }
 
 WINDOW_INLINE void NAME(window_planes)(const int op, const int kernel, NAME(strip) * s, ptrdiff_t planes,
