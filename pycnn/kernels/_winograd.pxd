@@ -14,7 +14,7 @@ ctypedef struct Plane:
     Py_ssize_t height, width
 
 # The tiles, numbered along a line of tiles, lines, slices (D), images. Long lines are cut so that a segment's pixels
-# fit L1.
+# stay in the first caches.
 ctypedef struct Grid:
     Py_ssize_t kind                 # of transforms: csrc/winograd_table.inc.h
     Py_ssize_t read, step, written  # pixels of a tile's side: read, from a tile to the next, written
@@ -40,8 +40,8 @@ ctypedef struct Segment:
     Phases phases
 
 cdef enum:
-    SEGMENT_PIXELS = 58  # x 6 lines x 16 channels of float32: 22 KB
-    STRIDED = 2          # the kind of a stride of 2: its tiles have 4 x 4 outputs
+    SEGMENT_TILES = 14  # 58 pixels x 6 lines x 16 channels of float32: 22 KB
+    STRIDED = 2         # the kind of a stride of 2: its tiles have 4 x 4 outputs
 
 
 cdef inline Plane plane_of(const Py_ssize_t* shape, const Py_ssize_t* steps) noexcept nogil:
@@ -82,7 +82,6 @@ cdef inline Py_ssize_t cut_points(Py_ssize_t kind, Py_ssize_t pixels) noexcept n
 cdef inline Grid grid_of(const Geometry* q, Py_ssize_t m, bint turned) noexcept nogil:
     cdef Grid g
     cdef const Py_ssize_t* out = &q.x_shape[0] if turned else &q.y_shape[0]
-    cdef Py_ssize_t most
     if q.stride[1] == 2:
         g.kind = STRIDED
         g.phases.spacing = 1 if turned else 2
@@ -107,8 +106,7 @@ cdef inline Grid grid_of(const Geometry* q, Py_ssize_t m, bint turned) noexcept 
     g.slices = out[2]
     g.tile_rows = (out[3] + g.written - 1) // g.written
     g.tile_cols = (out[4] + g.written - 1) // g.written
-    most = SEGMENT_PIXELS // g.step
-    g.cuts = (g.tile_cols + most - 1) // most
+    g.cuts = (g.tile_cols + SEGMENT_TILES - 1) // SEGMENT_TILES
     g.most_tiles = (g.tile_cols + g.cuts - 1) // g.cuts if g.cuts else 0
     g.segments = out[0] * g.slices * g.tile_rows * g.cuts
     g.tiles = out[0] * g.slices * g.tile_rows * g.tile_cols
