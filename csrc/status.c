@@ -9,7 +9,7 @@ const char *pycnn_strerror(int status) {
         case PYCNN_OK: return "done";
         case PYCNN_ERROR_MEMORY: return "there is no memory for the workspace";
         case PYCNN_ERROR_WORKSPACE: return "the workspace is smaller than the function for its size says";
-        case PYCNN_ERROR_POINTER: return "an array must not be NULL where it has values";
+        case PYCNN_ERROR_POINTER: return "a geometry, a place for a size and an array with values must not be NULL";
         case PYCNN_ERROR_SHAPE: return "sizes must be >= 0 and go together, and arrays have less than 2**62 bytes";
         case PYCNN_ERROR_KERNEL: return "kernel sizes must be >= 1";
         case PYCNN_ERROR_STRIDE: return "strides must be >= 1, and windows at most 2**31 cells apart";

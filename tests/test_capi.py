@@ -357,6 +357,19 @@ def test_parallel_for_runs_every_piece_once(threads: int) -> None:
     assert all(0 <= slot < slots for _, slot in seen)
 
 
+@pytest.mark.parametrize("name", ["conv_forward", "conv_backward_input", "conv_backward_weight", "gemm", "pool"])
+def test_no_geometry_and_no_place_for_a_size(name: str) -> None:
+    table = capi.table()
+    size = ctypes.c_size_t(12345)
+    ask = getattr(table, f"{name}_workspace")
+    assert ask(None, 4, size) == STATUS["pointer"]
+    geometry = {"gemm": capi.Gemm, "pool": capi.Pool}.get(name, capi.Conv)()
+    assert ask(ctypes.byref(geometry), 4, None) == STATUS["pointer"]
+    for passing in {"pool": ["max_pool_forward", "max_pool_backward"]}.get(name, [name]):
+        arrays = [None] * (4 if name in ("gemm", "conv_forward", "conv_backward_input") else 3)
+        assert getattr(table, f"{passing}_f32")(None, *arrays, None, 0) == STATUS["pointer"]
+
+
 def test_a_thread_limits_its_own_calls() -> None:
     table = capi.table()
     with pycnn.threads(4):  # a limit of this thread too

@@ -145,6 +145,9 @@ TRICKY = {
     "same_lower with a stride": ((1, 2, 10, 7), (3, 2, 4, 3), {"stride": 3, "padding": "same_lower"}),
     "empty batch": ((0, 3, 5, 5), (4, 3, 3, 3), {}),
     "more taps than a block": ((1, 2, 30, 30), (3, 2, 29, 27), {"padding": 3}),
+    "a block of taps, several channels": ((1, 3, 20, 21), (9, 3, 13, 13), {}),
+    "three blocks of taps": ((1, 5, 25, 24), (5, 5, 19, 20), {"padding": 1}),
+    "blocks of taps for each phase": ((1, 3, 30, 40), (7, 3, 22, 18), {"stride": (1, 2), "padding": 2}),
     "more channels than a block": ((1, 700, 3, 3), (9, 700, 1, 1), {}),
     "numpy integers": ((1, 2, 6, 6), (3, 2, 3, 3), {"stride": np.int64(2), "padding": [np.int8(1), 1]}),
 }

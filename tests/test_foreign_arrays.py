@@ -78,6 +78,14 @@ def test_a_layer_keeps_the_memory_itself(other: str) -> None:
     assert not layer.weight.grad.any()
 
 
+@pytest.mark.parametrize("layer", [nn.Identity(), nn.Flatten(), nn.Dropout().eval(), nn.Sequential()], ids=repr)
+@pytest.mark.parametrize("other", OTHERS)
+def test_layers_that_pass_it_on_return_plain_arrays(other: str, layer: nn.Layer) -> None:
+    y = layer(OTHERS[other](X.copy()))
+    assert type(y) is np.ndarray
+    np.testing.assert_array_equal(y.reshape(X.shape), X)
+
+
 def test_strides_of_a_tensor_are_kept() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     last = with_torch(X.copy()).contiguous(memory_format=torch.channels_last)

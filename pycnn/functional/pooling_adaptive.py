@@ -4,7 +4,7 @@ Along each axis output o of O covers the cells floor(o * I / O) up to, not inclu
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from pycnn.functional import _args
 from pycnn.functional._args import Array
@@ -131,6 +131,23 @@ def adaptive_avg_pool2d_backward(
     return _args.finish(dx, target)
 
 
+@overload
+def adaptive_max_pool2d(
+    x: Any,
+    output_size: OutputSize,
+    return_indices: Literal[False] = ...,
+    *,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> Array: ...
+@overload
+def adaptive_max_pool2d(
+    x: Any, output_size: OutputSize, return_indices: Literal[True], *, data_format: str = ..., out: Array | None = ...
+) -> tuple[Array, Array]: ...
+@overload
+def adaptive_max_pool2d(
+    x: Any, output_size: OutputSize, return_indices: bool = ..., *, data_format: str = ..., out: Array | None = ...
+) -> Array | tuple[Array, Array]: ...
 def adaptive_max_pool2d(
     x: Any,
     output_size: OutputSize,

@@ -1,6 +1,6 @@
 """Max pooling over one, two and three spatial axes."""
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -58,6 +58,48 @@ def _max_pool(
     return y if indices is None else (y, indices)
 
 
+@overload
+def max_pool1d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
+    *,
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> Array: ...
+@overload
+def max_pool1d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    *,
+    return_indices: Literal[True, "compact"],
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> tuple[Array, Array]: ...
+@overload
+def max_pool1d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    return_indices: bool | str = ...,
+    *,
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> Array | tuple[Array, Array]: ...
 def max_pool1d(
     x: Any,
     kernel_size: Any,
@@ -106,6 +148,48 @@ def max_pool1d(
     )
 
 
+@overload
+def max_pool2d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
+    *,
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> Array: ...
+@overload
+def max_pool2d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    *,
+    return_indices: Literal[True, "compact"],
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> tuple[Array, Array]: ...
+@overload
+def max_pool2d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    return_indices: bool | str = ...,
+    *,
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> Array | tuple[Array, Array]: ...
 def max_pool2d(
     x: Any,
     kernel_size: Any,
@@ -176,6 +260,48 @@ def max_pool2d(
     )
 
 
+@overload
+def max_pool3d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
+    *,
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> Array: ...
+@overload
+def max_pool3d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    *,
+    return_indices: Literal[True, "compact"],
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> tuple[Array, Array]: ...
+@overload
+def max_pool3d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = ...,
+    padding: Any = ...,
+    dilation: Any = ...,
+    ceil_mode: bool = ...,
+    return_indices: bool | str = ...,
+    *,
+    ties: str = ...,
+    data_format: str = ...,
+    out: Array | None = ...,
+) -> Array | tuple[Array, Array]: ...
 def max_pool3d(
     x: Any,
     kernel_size: Any,

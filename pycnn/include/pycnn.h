@@ -10,7 +10,8 @@
  *
  * Compile with -I of what `pycnn.get_include()` says; nothing is linked. pycnn_import() needs the GIL, the functions of
  * the table neither need nor touch it: call them from any thread, without it. They check their arguments and return
- * PYCNN_OK or a status that `strerror` puts into words; where they refuse the arguments, nothing has been written.
+ * PYCNN_OK or a status that `strerror` puts into words; where they refuse the arguments, nothing has been written
+ * (a workspace that is too small may be found out later: what is in the output then is undefined).
  *
  * Arrays: float (_f32) or double (_f64), aligned as such; an output must not overlap an input. Steps are distances
  * between neighbours along an axis, counted in values: any layout goes in, C-contiguous (N, C, H, W) and (N, H, W, C)
@@ -38,15 +39,15 @@ enum {
     PYCNN_OK = 0,
     PYCNN_ERROR_MEMORY,     /* there is no memory for the workspace */
     PYCNN_ERROR_WORKSPACE,  /* the workspace given is too small; the output is undefined */
-    PYCNN_ERROR_POINTER,    /* an array is NULL */
-    PYCNN_ERROR_SHAPE,      /* a size below 0, sizes that do not go together, or more bytes than fit a ptrdiff_t */
+    PYCNN_ERROR_POINTER,    /* a geometry, an array or the place for a size is NULL */
+    PYCNN_ERROR_SHAPE,      /* a size below 0, sizes that do not go together, or arrays of 2**62 bytes or more */
     PYCNN_ERROR_KERNEL,     /* a kernel size below 1 */
     PYCNN_ERROR_STRIDE,     /* a stride below 1, or windows more than 2**31 cells apart */
     PYCNN_ERROR_DILATION,   /* a dilation below 1, or a window of more than 2**31 cells */
     PYCNN_ERROR_PADDING,    /* padding below 0 or of more than 2**31 cells, or for pooling as large as the window */
     PYCNN_ERROR_GROUPS,     /* groups below 1, or that do not divide channels and filters */
     PYCNN_ERROR_VALUE_BYTES, /* a value has 4 or 8 bytes */
-    PYCNN_ERROR_WINDOW,     /* a window wholly in padding, or indices asked for with more than 255 cells in a window */
+    PYCNN_ERROR_WINDOW,     /* for maxima: a window wholly in padding, or indices with more than 255 cells in a window */
     PYCNN_ERROR_CODES       /* an index names no cell of its window */
 };
 

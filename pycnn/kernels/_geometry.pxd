@@ -4,7 +4,7 @@ from pycnn.kernels._call cimport View, read_volume
 from pycnn.kernels._integers cimport quotient, remainder, too_many_bytes
 from pycnn.kernels._pycnn_h cimport (
     ConvGeometry as Geometry, PYCNN_ERROR_DILATION, PYCNN_ERROR_GROUPS, PYCNN_ERROR_KERNEL, PYCNN_ERROR_PADDING,
-    PYCNN_ERROR_SHAPE, PYCNN_ERROR_STRIDE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK,
+    PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_STRIDE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK,
 )
 
 # Where the values are, `size` bytes each.
@@ -71,6 +71,8 @@ cdef inline int check_geometry(const Geometry* q, size_t value_bytes) noexcept n
     cdef double x = 1, y = 1, w = 1
     cdef Py_ssize_t a
     cdef int status
+    if q == NULL:
+        return PYCNN_ERROR_POINTER
     if value_bytes != sizeof(float) and value_bytes != sizeof(double):
         return PYCNN_ERROR_VALUE_BYTES
     for a in range(5):

@@ -54,8 +54,10 @@ def given_output(
         raise ValueError(f"{fn}: {name} must have shape {expected}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError(f"{fn}: {name} is read-only")
-    # Where the values of the last axis are apart another kernel would sum, perhaps in another order: other bits.
-    in_lines = out.ndim > 0 and (out.strides[-1] == out.itemsize or out.shape[-1] == 1)
+    # Where the values of the last axis (of the last with several) are apart another kernel would sum, perhaps in
+    # another order: other bits.
+    steps = [step for step, size in zip(out.strides, out.shape, strict=True) if size > 1]
+    in_lines = not steps or steps[-1] == out.itemsize
     written_in_place = (
         out.flags.aligned
         and (out.flags.c_contiguous or (in_lines and not dense))

@@ -216,7 +216,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.row_panels = ceil_div(p.rows, job.mr)
     job.pixel_panels = ceil_div(p.pixels, job.nr)
     job.block_taps = min(taps, BLOCK_TAPS)
-    job.block_channels = max(1, BLOCK_K // taps)
+    # With some of the taps only, one channel: the weights of a block have to follow one another.
+    job.block_channels = max(1, BLOCK_K // taps) if taps <= BLOCK_TAPS else 1
     if p.channels > job.block_channels:  # blocks of equal size, no thin last one
         job.block_channels = ceil_div(p.channels, ceil_div(p.channels, job.block_channels))
     else:
@@ -369,12 +370,10 @@ cdef int _checked(const Geometry* q, bint backward, const floating* src, const f
                   floating* dst, void* workspace, size_t n) noexcept nogil:
     cdef Workspace place
     cdef Job job
-    cdef const Py_ssize_t* read = &q.y_shape[0] if backward else &q.x_shape[0]
-    cdef const Py_ssize_t* written = &q.x_shape[0] if backward else &q.y_shape[0]
     cdef int status = check_geometry(q, sizeof(floating))
-    if status != PYCNN_OK or is_empty(written):
+    if status != PYCNN_OK or is_empty(&q.x_shape[0] if backward else &q.y_shape[0]):
         return status
-    if dst == NULL or ((src == NULL or w == NULL) and not is_empty(read)):
+    if dst == NULL or ((src == NULL or w == NULL) and not is_empty(&q.y_shape[0] if backward else &q.x_shape[0])):
         return PYCNN_ERROR_POINTER
     job.src, job.w, job.bias, job.dst = src, w, bias, dst
     job.patches.taps.offset = NULL
@@ -385,8 +384,9 @@ cdef int _checked(const Geometry* q, bint backward, const floating* src, const f
 cdef int _workspace(const Geometry* q, bint backward, size_t value_bytes, size_t* needed) noexcept nogil:
     cdef Workspace place
     cdef Job job
-    cdef int done, status = check_geometry(q, value_bytes)
-    needed[0] = 0
+    cdef int done, status = check_geometry(q, value_bytes) if needed != NULL else PYCNN_ERROR_POINTER
+    if needed != NULL:
+        needed[0] = 0
     if status != PYCNN_OK or is_empty(&q.x_shape[0] if backward else &q.y_shape[0]):
         return status
     job.src = job.w = job.bias = job.dst = NULL

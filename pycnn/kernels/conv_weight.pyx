@@ -385,8 +385,9 @@ cdef int conv_backward_weight_f64(const Geometry* q, const double* dy, const dou
 cdef int conv_backward_weight_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
     cdef Workspace place
     cdef Job job
-    cdef int done, status = check_geometry(q, value_bytes)
-    needed[0] = 0
+    cdef int done, status = check_geometry(q, value_bytes) if needed != NULL else PYCNN_ERROR_POINTER
+    if needed != NULL:
+        needed[0] = 0
     if status != PYCNN_OK or not has_values(q):
         return status
     job.x = job.dy = job.dw = NULL

@@ -191,6 +191,8 @@ cdef inline bint _strange(Py_ssize_t rows, Py_ssize_t columns, size_t value_byte
 
 # The first rule of pycnn.h that sizes break, or PYCNN_OK.
 cdef int _check(const GemmGeometry* q, size_t value_bytes) noexcept nogil:
+    if q == NULL:
+        return PYCNN_ERROR_POINTER
     if value_bytes != sizeof(float) and value_bytes != sizeof(double):
         return PYCNN_ERROR_VALUE_BYTES
     if (_strange(q.m, q.k, value_bytes) or _strange(q.k, q.n, value_bytes) or _strange(q.m, q.n, value_bytes)
@@ -240,8 +242,9 @@ cdef int gemm_f64(const GemmGeometry* q, const double* a, const double* b, const
 cdef int gemm_workspace(const GemmGeometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
     cdef Workspace place
     cdef Job job
-    cdef int done, status = _check(q, value_bytes)
-    needed[0] = 0
+    cdef int done, status = _check(q, value_bytes) if needed != NULL else PYCNN_ERROR_POINTER
+    if needed != NULL:
+        needed[0] = 0
     if status != PYCNN_OK or q.m == 0 or q.n == 0:
         return status
     _fill_job(&job, q, NULL, NULL, NULL, NULL)

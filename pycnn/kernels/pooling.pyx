@@ -55,6 +55,8 @@ cdef int _check_axis(const PoolGeometry* g, int a) noexcept nogil:
 cdef int _check(const PoolGeometry* g, size_t value_bytes, bint needs_cells, bint has_codes) noexcept nogil:
     cdef double x = 1, y = 1, taps = 1
     cdef int a, status
+    if g == NULL:
+        return PYCNN_ERROR_POINTER
     if value_bytes != sizeof(float) and value_bytes != sizeof(double):
         return PYCNN_ERROR_VALUE_BYTES
     for a in range(5):
@@ -236,8 +238,9 @@ cdef int pool_workspace(const PoolGeometry* g, size_t value_bytes, size_t* neede
     cdef byte code = 0  # not read: a place to point at
     cdef double taps
     cdef bint done, has_codes
-    cdef int which, status = _check(g, value_bytes, False, False)
-    needed[0] = 0
+    cdef int which, status = _check(g, value_bytes, False, False) if needed != NULL else PYCNN_ERROR_POINTER
+    if needed != NULL:
+        needed[0] = 0
     if status != PYCNN_OK:
         return status
     taps = <double> g.kernel[0] * g.kernel[1] * g.kernel[2]

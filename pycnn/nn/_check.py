@@ -12,13 +12,18 @@ import numpy as np
 
 from pycnn.functional import _args
 
-from ._types import Ints, Padding
+from ._types import Array, Ints, Padding
 
 T = TypeVar("T")
 
 integer = _args.index
 integers = _args.per_axis
 boolean = _args.flag
+
+
+def array(name: str, x: Any) -> Array:
+    """Return the input as an ndarray, for layers that pass it on as it is."""
+    return _args.array(name, "x", x)
 
 
 def as_given(owner: str, name: str, value: Ints, count: int, minimum: int) -> int | tuple[int, ...]:

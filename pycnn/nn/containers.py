@@ -115,7 +115,7 @@ class Sequential(Layer):
         for name, layer in self._layers.items():
             with naming(f"Sequential: layer {name}", layer):
                 x = layer(x)
-        return x, None
+        return x if self._layers else _check.array("Sequential", x), None
 
     def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
         check_training("Sequential: layer", self._layers.items())

@@ -43,7 +43,7 @@ class Dropout(ShapelessLayer):
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
         if not training:
-            return x, None
+            return _check.array("Dropout", x), None
         y, mask = F.dropout(x, self.p, True, rng=self.rng, return_mask=True)
         return y, mask
 

@@ -24,7 +24,7 @@ class Identity(ShapelessLayer):
     """
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
-        return x, None
+        return _check.array("Identity", x), None
 
     def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
         return grad_output
@@ -68,7 +68,8 @@ class Flatten(Layer):
             )
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
-        shape = self.output_shape(np.shape(x))
+        x = _check.array("Flatten", x)
+        shape = self.output_shape(x.shape)
         if not self.data_format.startswith("NC"):
             x = x.transpose(self._to_nc())
         return x.reshape(shape), x.shape
