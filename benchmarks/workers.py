@@ -1,5 +1,6 @@
 """The parent's side of the workers: start them, ask them, and keep all but one of them stopped."""
 
+import contextlib
 import json
 import os
 import signal
@@ -79,7 +80,8 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         self._process.kill()
-        with self._process:  # closes the pipes and waits
+        # Closes the pipes and waits; a request may lie there that was never read.
+        with contextlib.suppress(BrokenPipeError), self._process:
             pass
         self._printed.close()
 
