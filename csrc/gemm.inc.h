@@ -367,8 +367,8 @@ NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const R
     }
     far = far && ((uintptr_t)dst | (uintptr_t)dst_row * sizeof(REAL)) % (VL * sizeof(REAL)) == 0;
     UNROLL for (int m = 0; m < MR; m++, dst += dst_row) {
-        const vec c = bias ? vset(bias[m]) : vzero();
         if (m == used) return;
+        const vec c = bias ? vset(bias[m]) : vzero();
         if (far)
             UNROLL for (int v = 0; v < 3; v++) STREAM(dst + v * VL, vadd(sum[m][v], c));
         else
