@@ -95,6 +95,14 @@ cdef inline int check_geometry(const Geometry* q, size_t value_bytes) noexcept n
     return PYCNN_OK
 
 
+# The same for a question after the size of a workspace, which is set to 0.
+cdef inline int check_query(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
+    if needed == NULL:
+        return PYCNN_ERROR_POINTER
+    needed[0] = 0
+    return check_geometry(q, value_bytes)
+
+
 # Channels and filters of a group.
 cdef inline Py_ssize_t group_channels(const Geometry* q) noexcept nogil:
     return quotient(q.x_shape[1], q.groups)

@@ -42,6 +42,11 @@ cdef inline Py_ssize_t part_of(Py_ssize_t k, Py_ssize_t parts, Py_ssize_t n) noe
     return ((k + 1) * parts - 1) // n
 
 
+# What a thread's slot of scratch memory takes: whole lines of cache, with some bytes to spare.
+cdef inline size_t slot_size(size_t n) noexcept nogil:
+    return (n + 127) // 64 * 64
+
+
 # Whether an array of so many bytes, or a product on the way there, is beyond what a signed 64-bit size can hold.
 cdef inline bint too_many_bytes(double n) noexcept nogil:
     return n > 4e18

@@ -5,6 +5,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry
+from pycnn.kernels._integers cimport ceil_div, part_begin
 from pycnn.kernels._runtime cimport Phases
 from pycnn.kernels._tiles cimport to_lanes
 
@@ -104,10 +105,10 @@ cdef inline Grid grid_of(const Geometry* q, Py_ssize_t m, bint turned) noexcept 
     g.phases.cut_cols = cut_points(g.kind, out[4])
     g.phases.jump = 0
     g.slices = out[2]
-    g.tile_rows = (out[3] + g.written - 1) // g.written
-    g.tile_cols = (out[4] + g.written - 1) // g.written
-    g.cuts = (g.tile_cols + SEGMENT_TILES - 1) // SEGMENT_TILES
-    g.most_tiles = (g.tile_cols + g.cuts - 1) // g.cuts if g.cuts else 0
+    g.tile_rows = ceil_div(out[3], g.written)
+    g.tile_cols = ceil_div(out[4], g.written)
+    g.cuts = ceil_div(g.tile_cols, SEGMENT_TILES)
+    g.most_tiles = ceil_div(g.tile_cols, g.cuts) if g.cuts else 0
     g.segments = out[0] * g.slices * g.tile_rows * g.cuts
     g.tiles = out[0] * g.slices * g.tile_rows * g.tile_cols
     return g
@@ -132,7 +133,7 @@ cdef inline Py_ssize_t tile_pad(const Geometry* q, Py_ssize_t a, bint turned) no
 
 # Number of the first tile of a segment; segment g.segments starts behind the last tile.
 cdef inline Py_ssize_t first_tile(const Grid* g, Py_ssize_t number) noexcept nogil:
-    return number // g.cuts * g.tile_cols + number % g.cuts * g.tile_cols // g.cuts
+    return number // g.cuts * g.tile_cols + part_begin(number % g.cuts, g.cuts, g.tile_cols)
 
 
 # Tiles of each sort before a segment.
@@ -182,8 +183,8 @@ cdef inline Segment find_segment(const Grid* g, const Block* b, Py_ssize_t numbe
     cdef Py_ssize_t rest = number // g.cuts
     cdef Py_ssize_t n[4]
     cdef Py_ssize_t sort, last
-    s.first = cut * g.tile_cols // g.cuts
-    s.tiles = (cut + 1) * g.tile_cols // g.cuts - s.first
+    s.first = part_begin(cut, g.cuts, g.tile_cols)
+    s.tiles = part_begin(cut + 1, g.cuts, g.tile_cols) - s.first
     s.row = rest % g.tile_rows
     rest //= g.tile_rows
     s.slice = rest % g.slices

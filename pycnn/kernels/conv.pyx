@@ -16,8 +16,8 @@
 from cython cimport floating
 
 from pycnn.kernels._call cimport values
-from pycnn.kernels._geometry cimport Geometry, Operands, check_geometry, is_empty, read_geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._geometry cimport Geometry, Operands, check_geometry, check_query, is_empty, read_geometry
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._patches cimport Patches, Run, all_inside, backward_patches, find_runs, forward_patches, \
     free_patches, pack_columns
@@ -236,7 +236,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.slot_bytes = <size_t> job.sums_begin * sizeof(floating)
     if job.blocks > 1:
         job.slot_bytes += <size_t> (ceil_div(job.row_panels, job.row_chunks) * job.mr * job.nr) * sizeof(floating)
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
@@ -384,9 +384,7 @@ cdef int _checked(const Geometry* q, bint backward, const floating* src, const f
 cdef int _workspace(const Geometry* q, bint backward, size_t value_bytes, size_t* needed) noexcept nogil:
     cdef Workspace place
     cdef Job job
-    cdef int done, status = check_geometry(q, value_bytes) if needed != NULL else PYCNN_ERROR_POINTER
-    if needed != NULL:
-        needed[0] = 0
+    cdef int done, status = check_query(q, value_bytes, needed)
     if status != PYCNN_OK or is_empty(&q.x_shape[0] if backward else &q.y_shape[0]):
         return status
     job.src = job.w = job.bias = job.dst = NULL

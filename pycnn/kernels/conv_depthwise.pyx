@@ -18,7 +18,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, Geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._runtime cimport Direct, Window, allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport lanes, plane_merge, plane_pad, plane_sum, planes_in_place, planes_sum
 from pycnn.kernels._winograd cimport plane_of
@@ -437,7 +437,7 @@ cdef int depthwise_run(const Geometry* q, bint backward, const floating* src, co
     values = p.channels * p.plane + taps
     if job.together:
         values += p.stripe * p.phases[1] * job.line + 2 * vl
-    job.slot_bytes = (<size_t> values * sizeof(floating) + 127) // 64 * 64
+    job.slot_bytes = slot_size(<size_t> values * sizeof(floating))
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
     if job.scratch == NULL:
         return 0

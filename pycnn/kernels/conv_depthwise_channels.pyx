@@ -16,7 +16,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport Geometry, has_values, is_flat
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._runtime cimport Ahead, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport channels_dot, channels_sum, lanes
 from pycnn.kernels._winograd cimport Plane, plane_of
@@ -254,7 +254,7 @@ cdef Py_ssize_t _plan(Job* job, const Geometry* q, bint backward, Py_ssize_t til
     job.rows = job.images * job.dst.height
     job.taps = q.kernel[1] * q.kernel[2]
     job.tile = min(tile, job.dst.width)
-    job.slot_bytes = (<size_t> (2 * job.taps + <Py_ssize_t> _most_cells(q, backward, tile)) * 8 + 127) // 64 * 64
+    job.slot_bytes = slot_size(<size_t> (2 * job.taps + <Py_ssize_t> _most_cells(q, backward, tile)) * 8)
     return images
 
 

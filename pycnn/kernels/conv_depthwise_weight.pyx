@@ -14,7 +14,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport group_filters, Geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._runtime cimport Direct, Window, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport lanes, plane_dot, plane_fold, plane_pad, planes_products
 from pycnn.kernels.conv_depthwise cimport PlaneSum, copy_plane, find_window, plan_direct, plan_planes
@@ -210,7 +210,7 @@ cdef int depthwise_weight_run(const Geometry* q, const floating* x, const floati
     job.slot_bytes = <size_t> p.plane * sizeof(floating)
     if p.dst.pixel != 1:
         job.slot_bytes += <size_t> (p.stripe * job.line + job.vl) * sizeof(floating)
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
     job.sums = allocate(<size_t> (job.slices * all_sums) * sizeof(floating))
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
     ok = job.sums != NULL and job.scratch != NULL

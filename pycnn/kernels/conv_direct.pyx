@@ -20,7 +20,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, is_depthwise, is_flat, Geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, quotient, remainder, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, quotient, remainder, round_up, slot_size
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._planes cimport Planes, backward_planes, cut_planes, fill_planes, flatten_planes, \
     forward_planes
@@ -302,7 +302,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.planes_size = round_up(job.planes_size, 8)
         job.slot_bytes = (<size_t> job.planes_size * sizeof(floating)
                           + <size_t> (p.stripe * job.row_vectors) * sizeof(Spot))
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:

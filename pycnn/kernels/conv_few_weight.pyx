@@ -16,7 +16,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, is_depthwise, is_flat, Geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._planes cimport Planes, cut_planes, fill_planes, forward_planes
 from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, plane_choice, release
 from pycnn.kernels._tiles cimport few_dot, lanes, pack_plane, plane_fold, tile_rows
@@ -154,8 +154,8 @@ cdef void _plan(floating* tag, Job* job, Py_ssize_t vectors) noexcept nogil:
     job.planes_size = round_up(job.channels * p.channel_size + job.vl, 16)
     job.copied_filter = 16 * (ceil_div(p.stripe * p.pitch, 16) | 1)
     job.dy_size = ceil_div(panels, job.filter_parts) * job.mr * job.copied_filter + 16 if job.copied else 0
-    job.slot_bytes = (<size_t> round_up(job.depth, 8) * sizeof(Py_ssize_t)
-                      + <size_t> (job.batch * (job.planes_size + job.dy_size)) * sizeof(floating) + 127) // 64 * 64
+    job.slot_bytes = slot_size(<size_t> round_up(job.depth, 8) * sizeof(Py_ssize_t)
+                               + <size_t> (job.batch * (job.planes_size + job.dy_size)) * sizeof(floating))
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:

@@ -18,7 +18,7 @@ from cython cimport floating
 from libc.string cimport memcpy, memset
 
 from pycnn.kernels._geometry cimport Geometry, group_channels, group_filters, has_values, is_depthwise, is_flat
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._pack cimport pack_weights
 from pycnn.kernels._points cimport MOST_TAPS, Points, backward_points, copy_rows, copy_unit, find_unit, \
     flatten_points, forward_points, lay_out, list_pixels, set_unit
@@ -228,7 +228,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.sums_size *= ceil_div(job.panels, job.parts)
     job.slot_bytes = <size_t> (round_up(p.size, job.vl) + job.sums_size) * sizeof(floating)
     job.slot_bytes += <size_t> (2 * job.unit_pixels) * sizeof(Py_ssize_t)
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:

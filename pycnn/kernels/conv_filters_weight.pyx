@@ -14,7 +14,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, is_depthwise, is_flat, Geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._points cimport Points, copy_unit, find_unit, flatten_points, forward_points, lay_out, \
     set_unit
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, plane_choice, release
@@ -284,7 +284,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.by_slices = _suits_slices(tag, job)
     if job.by_slices:
         job.slot_bytes = <size_t> (round_up(job.turned_size, job.vl) + job.copy_size + job.nr) * sizeof(floating)
-        job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+        job.slot_bytes = slot_size(job.slot_bytes)
         return
     _cut(job, UNIT_PIXELS)
     job.slices = max(1, min(p.units, ceil_div(WANTED_TASKS, job.groups * job.row_panels)))

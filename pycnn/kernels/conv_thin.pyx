@@ -11,6 +11,7 @@
 from cython cimport floating
 from libc.string cimport memcmp, memcpy
 
+from pycnn.kernels._integers cimport slot_size
 from pycnn.kernels._patches cimport Patches
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport store_run, weigh_line
@@ -182,7 +183,7 @@ cdef bint run_thin(const Patches* p, const floating* src, const floating* w, con
     job.entries = job.segments * p.channels * p.taps.count
     job.slot_bytes = <size_t> job.segments * sizeof(Segment) + <size_t> job.entries * sizeof(Py_ssize_t)
     job.slot_bytes += <size_t> (p.rows * job.entries + p.extent[3]) * sizeof(floating) + 2 * <size_t> p.taps.count
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
     if job.scratch == NULL:
         return False

@@ -16,8 +16,10 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._call cimport View, read_volume, values
-from pycnn.kernels._geometry cimport check_geometry, group_channels, has_values, read_geometry, Geometry, Operands
-from pycnn.kernels._integers cimport ceil_div
+from pycnn.kernels._geometry cimport (
+    Geometry, Operands, check_geometry, check_query, group_channels, has_values, read_geometry,
+)
+from pycnn.kernels._integers cimport ceil_div, slot_size
 from pycnn.kernels._patches cimport Patches, Run, find_runs, forward_patches, free_patches, pack_row
 from pycnn.kernels._pycnn_h cimport PYCNN_ERROR_POINTER, PYCNN_OK
 from pycnn.kernels._runtime cimport (
@@ -241,7 +243,7 @@ cdef bint _run_thin(floating* tag, Job* job) noexcept nogil:
     job.depth = p.channels * p.taps.count
     job.slices = max(1, min(p.pixels // p.extent[3], ceil_div(WANTED_TASKS, filters)))
     job.slot_bytes = <size_t> (9 * p.taps.count) * sizeof(Py_ssize_t) + <size_t> p.extent[3] * sizeof(floating)
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
     job.sums_size = filters * job.depth * job.vl
     job.sums = allocate(<size_t> (job.slices * job.sums_size) * sizeof(floating))
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
@@ -281,7 +283,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.sums_size = p.groups * job.row_panels * job.mr * job.filter_width
     job.slot_bytes = <size_t> (job.mr * BLOCK_PIXELS + job.nr) * sizeof(floating)  # a vector to spare, and more
     job.slot_bytes += BLOCK_PIXELS * (sizeof(Run) + sizeof(Piece))
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
@@ -385,9 +387,7 @@ cdef int conv_backward_weight_f64(const Geometry* q, const double* dy, const dou
 cdef int conv_backward_weight_workspace(const Geometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
     cdef Workspace place
     cdef Job job
-    cdef int done, status = check_geometry(q, value_bytes) if needed != NULL else PYCNN_ERROR_POINTER
-    if needed != NULL:
-        needed[0] = 0
+    cdef int done, status = check_query(q, value_bytes, needed)
     if status != PYCNN_OK or not has_values(q):
         return status
     job.x = job.dy = job.dw = NULL

@@ -21,7 +21,7 @@ from cython cimport floating
 from libc.string cimport memcpy, memset
 
 from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, Geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, round_up
+from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, round_up, slot_size
 from pycnn.kernels._runtime cimport algorithm, allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
     winograd_output, winograd_weights
@@ -51,7 +51,7 @@ ctypedef struct Job:
     Py_ssize_t vectors, panels     # of filters; a panel has up to 3 vectors
     bint by_filters
     Py_ssize_t block_tiles         # most tiles whose V and S are held at once
-    Py_ssize_t block_segments, blocks
+    Py_ssize_t blocks
     Py_ssize_t tile_step, v_step   # of V: from tile to tile, from point to point
     Py_ssize_t lines_size, space_size, v_size, s_size, u_size  # values of a thread's memory
     char* scratch
@@ -112,8 +112,8 @@ cdef void _multiply(Job* job, const Block* tiles, const floating* v, const float
     cdef Py_ssize_t n, k, xi, i, parts, t0, t1, block, b0, b1
     for n in range(job.grid.weights):
         for block in range(blocks):
-            b0 = block * (c1 - c0) // blocks
-            b1 = (block + 1) * (c1 - c0) // blocks
+            b0 = part_begin(block, blocks, c1 - c0)
+            b1 = part_begin(block + 1, blocks, c1 - c0)
             for k in range(job.grid.first[n], job.grid.first[n + 1]):
                 xi = job.grid.point[k]
                 find_tiles(&job.grid, tiles, xi, has)
@@ -202,8 +202,8 @@ cdef void _tiles_chunk(floating* tag, Job* job, Py_ssize_t block, Py_ssize_t slo
     cdef floating* v = space + job.space_size
     cdef floating* s = v + job.v_size
     cdef const floating* u = _common_of(tag, job, slot, lines)
-    cdef Py_ssize_t s0 = block * job.grid.segments // job.blocks
-    cdef Py_ssize_t s1 = (block + 1) * job.grid.segments // job.blocks
+    cdef Py_ssize_t s0 = part_begin(block, job.blocks, job.grid.segments)
+    cdef Py_ssize_t s1 = part_begin(block + 1, job.blocks, job.grid.segments)
     cdef Block tiles = block_of(&job.grid, s0, s1)
     cdef Py_ssize_t number, panel, first, vectors, i
     cdef Segment seg
@@ -312,7 +312,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.slot_bytes = <size_t> (job.lines_size + job.space_size + job.v_size + job.s_size) * sizeof(floating)
     if job.by_filters:
         job.slot_bytes += <size_t> job.u_size * sizeof(floating)
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
 
 
 cdef int _run(floating* tag, Job* job) noexcept nogil:

@@ -20,7 +20,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._geometry cimport group_channels, group_filters, Geometry
-from pycnn.kernels._integers cimport ceil_div, part_begin, part_of
+from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, slot_size
 from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_packed, lanes, tile_rows, winograd_delta, winograd_gradient, \
     winograd_input
@@ -50,7 +50,6 @@ ctypedef struct Job:
     void* dw
     Py_ssize_t vl, mr
     Py_ssize_t vectors, panels     # of channels; a panel has up to 3 vectors
-    Py_ssize_t width               # of all panels
     Py_ssize_t filter_vectors
     Py_ssize_t block_tiles         # most tiles of a block
     Py_ssize_t block_segments
@@ -340,7 +339,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         values += job.v_size
     elif job.whole:
         values += g.weights * job.p_row * ceil_div(job.vectors, job.panels) * job.vl
-    job.slot_bytes = (<size_t> (values * bytes) + 127) // 64 * 64
+    job.slot_bytes = slot_size(<size_t> (values * bytes))
 
 
 cdef void _run_filters(floating* tag, Job* job) noexcept nogil:

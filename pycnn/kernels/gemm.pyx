@@ -14,7 +14,7 @@ from cython cimport floating
 from libc.string cimport memset
 
 from pycnn.kernels._call cimport View, read_matrix, values
-from pycnn.kernels._integers cimport ceil_div, too_many_bytes
+from pycnn.kernels._integers cimport ceil_div, slot_size, too_many_bytes
 from pycnn.kernels._pycnn_h cimport (
     GemmGeometry, PYCNN_ERROR_POINTER, PYCNN_ERROR_SHAPE, PYCNN_ERROR_VALUE_BYTES, PYCNN_OK,
 )
@@ -151,7 +151,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.chunk_tiles = max(<Py_ssize_t> 1, tiles * job.slab_panels // 16)
     job.chunks = ceil_div(tiles, job.chunk_tiles)
     job.slot_bytes = <size_t> (job.chunk_tiles * job.mr * job.nr) * sizeof(floating)
-    job.slot_bytes = (job.slot_bytes + 127) // 64 * 64
+    job.slot_bytes = slot_size(job.slot_bytes)
 
 
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
@@ -242,9 +242,11 @@ cdef int gemm_f64(const GemmGeometry* q, const double* a, const double* b, const
 cdef int gemm_workspace(const GemmGeometry* q, size_t value_bytes, size_t* needed) noexcept nogil:
     cdef Workspace place
     cdef Job job
-    cdef int done, status = _check(q, value_bytes) if needed != NULL else PYCNN_ERROR_POINTER
-    if needed != NULL:
-        needed[0] = 0
+    cdef int done, status
+    if needed == NULL:
+        return PYCNN_ERROR_POINTER
+    needed[0] = 0
+    status = _check(q, value_bytes)
     if status != PYCNN_OK or q.m == 0 or q.n == 0:
         return status
     _fill_job(&job, q, NULL, NULL, NULL, NULL)

@@ -238,9 +238,11 @@ cdef int pool_workspace(const PoolGeometry* g, size_t value_bytes, size_t* neede
     cdef byte code = 0  # not read: a place to point at
     cdef double taps
     cdef bint done, has_codes
-    cdef int which, status = _check(g, value_bytes, False, False) if needed != NULL else PYCNN_ERROR_POINTER
-    if needed != NULL:
-        needed[0] = 0
+    cdef int which, status
+    if needed == NULL:
+        return PYCNN_ERROR_POINTER
+    needed[0] = 0
+    status = _check(g, value_bytes, False, False)
     if status != PYCNN_OK:
         return status
     taps = <double> g.kernel[0] * g.kernel[1] * g.kernel[2]
