@@ -265,7 +265,7 @@ cdef bint _suits_rows(Job* job) noexcept nogil:
         return plane_choice() == 2
     along = ceil_div((p.out_h - 1) * p.pitch + p.out_w, job.vl)
     rows = round_up(job.rows, max(1, job.mr // 2))  # these tiles have whole or half the rows
-    return p.out_h * job.row_vectors * (depth + 3) * rows <= along * (depth + 12) * job.rows
+    return p.out_h * job.row_vectors * (1.03 * depth + 1) * rows <= along * (depth + 6.0) * job.rows
 
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:

@@ -251,25 +251,29 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 
 # Whether this takes less time than the planes of conv_direct.pyx. In vector multiply-adds: a tile here loses filters to
-# the last vector, there pixels between rows; turning or storing a vector of results, copying one of the source. Fitted
-# to timings of 3 to 256 channels and filters, 7 to 56 pixels a side, kernels of 1, 3 and 5 and strides 1 and 2 with
-# AVX-512.
+# the last vector, there pixels between rows; turning or storing a vector of results, copying a vector of the source and
+# beginning a row of it. Fitted to timings of 1 to 256 channels and filters, 7 to 224 pixels a side, kernels of 1 to 11
+# and strides 1 to 4, on one thread and on two, with AVX-512.
 cdef bint _pays(floating* tag, const Job* job) noexcept nogil:
     cdef const Points* p = &job.points
     cdef Py_ssize_t vl = lanes(tag)
     cdef double depth = <double> job.channels * p.taps / p.phases
     cdef double images = <double> p.images * job.groups
-    cdef Py_ssize_t out_h = ceil_div(p.h.out, p.h.phases)
-    cdef Py_ssize_t pitch = ceil_div(p.w.out, p.w.phases) + p.w.span // p.w.step
-    cdef double here = images * p.h.out * p.w.out * ceil_div(job.filters, vl) * (depth + 15)
-    cdef double along = ceil_div(out_h * pitch, vl) * (1.1 * depth + 13)
-    cdef double by_rows = out_h * ceil_div(ceil_div(p.w.out, p.w.phases), vl) * (1.1 * depth + 3)
-    cdef double there = images * p.phases * job.filters * min(along, by_rows)
-    cdef double copied = images * job.channels / vl
-    here += 22 * copied * copy_rows(&p.h, p.h.out) * copy_rows(&p.w, p.w.out)
+    cdef double planes = images * job.channels
+    cdef Py_ssize_t out_h = ceil_div(p.h.out, p.h.phases), out_w = ceil_div(p.w.out, p.w.phases)
+    cdef Py_ssize_t pitch = out_w + p.w.span // p.w.step
+    cdef double here = images * p.h.out * p.w.out * ceil_div(job.filters, vl) * (depth + 18)
+    cdef double there = ceil_div(out_h * pitch, vl) * (depth + (16 if p.phases == 1 else 20))
+    cdef double vector
+    if p.phases == 1:
+        there = min(there, out_h * ceil_div(out_w, vl) * (1.02 * depth + 4))
+    there *= images * p.phases * job.filters
+    here += planes * copy_rows(&p.h, p.h.out) * (9.0 / vl * copy_rows(&p.w, p.w.out) + 6)
     if p.taps != 1 or p.h.grain != 1 or p.w.grain != 1 or p.h.low != 0 or p.w.low != 0:
-        copied *= p.phases * p.h.step * p.w.step
-        there += (25 if p.phases == 1 else 9) * copied * (out_h + p.h.span // p.h.step) * pitch
+        # A stride of 3 or more takes a row apart one value at a time.
+        vector = 8 if p.phases > 1 else 20 if p.w.step <= 2 else 150
+        planes *= p.phases * p.h.step * p.w.step
+        there += planes * (out_h + p.h.span // p.h.step) * (vector / vl * pitch + 6)
     return here < there
 
 
@@ -278,6 +282,8 @@ cdef bint _pays(floating* tag, const Job* job) noexcept nogil:
 cdef bint _never_pays(floating* tag, const Geometry* q, bint backward) noexcept nogil:
     cdef Py_ssize_t filters = group_channels(q) if backward else group_filters(q)
     cdef Py_ssize_t width = q.x_shape[4] if backward else q.y_shape[4]
+    if q.stride[2] > (1 if backward else 2):
+        return False
     return 2 * filters <= lanes(tag) and 2 * (q.kernel[2] - 1) * q.dilation[2] <= width
 
 

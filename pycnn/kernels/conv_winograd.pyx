@@ -33,7 +33,10 @@ cdef enum:
     SUM_CHANNELS = 96         # summed at a time: shorter sums, smaller errors
     BLOCK_BYTES = 512 << 10   # of V and S, by tiles
     LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly
-    FEW_TILES = 128           # up to which work is cut by filters; with stride 2 up to half as many
+    FEW_TILES = 128           # up to which work is cut by filters
+    FEW_STRIDED = 50          # and with stride 2
+    LEAST_VECTORS = 4         # of filters that are cut, where there are
+    LEAST_TILES = 16          # to cut instead
     OWN_BYTES = 3 << 20       # of U or V, up to which each thread makes its own
 
 ctypedef struct Job:
@@ -282,7 +285,10 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.rows, job.vl)
-    job.by_filters = g.tiles <= (FEW_TILES // 2 if g.kind == STRIDED else FEW_TILES)
+    job.by_filters = g.tiles <= (FEW_STRIDED if g.kind == STRIDED else FEW_TILES)
+    # Of few filters there are few panels, not enough for the threads; of very few tiles there are no blocks either.
+    if job.vectors < LEAST_VECTORS and g.tiles >= LEAST_TILES:
+        job.by_filters = False
     # By filters a panel is a piece of work, so narrower ones share out better.
     job.panels = ceil_div(job.vectors, 2 if job.by_filters else 3)
     width = ceil_div(job.vectors, job.panels) * job.vl
