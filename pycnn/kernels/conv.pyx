@@ -209,7 +209,7 @@ cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Patches* p = &job.patches
     cdef Py_ssize_t taps = max(p.taps.count, 1)
-    cdef Py_ssize_t size = sizeof(floating), notes
+    cdef Py_ssize_t size = sizeof(floating), notes, cuts
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
@@ -229,7 +229,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.pixel_chunks = min(job.pixel_panels, ceil_div(WANTED_CHUNKS, p.groups))
     job.row_chunks = 1
     if num_slots() > 1:
-        job.row_chunks = max(1, min(ceil_div(job.row_panels, 4), WANTED_CHUNKS // (job.pixel_chunks * p.groups)))
+        cuts = min(<Py_ssize_t> WANTED_CHUNKS, 4 * num_slots()) // (job.pixel_chunks * p.groups)
+        job.row_chunks = max(1, min(ceil_div(job.row_panels, 4), cuts))
     job.panel_size = round_up((job.block_channels * job.block_taps + 1) * job.nr, 16)
     notes = job.nr * <Py_ssize_t> (2 * sizeof(Run) + sizeof(Stretch) + job.block_taps * sizeof(Piece))
     job.sums_begin = job.panel_size + round_up(notes // size, 16)

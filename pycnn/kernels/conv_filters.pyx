@@ -43,6 +43,7 @@ ctypedef struct Job:
     Py_ssize_t dst_image, dst_row, dst_line, dst_pixel
     Py_ssize_t mr, nr, vl
     Py_ssize_t vectors, panels, parts
+    Py_ssize_t pack_parts                   # of the channels, in which a panel's weights are packed
     Py_ssize_t block_channels, blocks
     Py_ssize_t packed_group
     void* packed                            # [group][panel][phase][channel][tap][filter]
@@ -54,23 +55,28 @@ ctypedef struct Job:
 
 # ---- packing the weights
 
+# A part of the channels of one panel.
 cdef void _pack(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t g = task // job.panels
-    cdef Py_ssize_t panel = task % job.panels
+    cdef Py_ssize_t part = task % job.pack_parts
+    cdef Py_ssize_t panel = task // job.pack_parts % job.panels
+    cdef Py_ssize_t g = task // (job.pack_parts * job.panels)
     cdef Py_ssize_t m0 = part_begin(panel, job.panels, job.vectors) * job.vl
     cdef Py_ssize_t width = part_begin(panel + 1, job.panels, job.vectors) * job.vl - m0
     cdef Py_ssize_t rows = min(width, job.filters - m0)
+    cdef Py_ssize_t c0 = part_begin(part, job.pack_parts, job.channels)
+    cdef Py_ssize_t c1 = part_begin(part + 1, job.pack_parts, job.channels)
     cdef Py_ssize_t group = job.filters * job.channels * min(job.w_row, job.w_channel)
     cdef floating* out = <floating*> job.packed + g * job.packed_group + m0 * job.channels * p.taps
     cdef floating* bias
     cdef Py_ssize_t phase, taps
     for phase in range(p.phases):
         taps = p.first[phase + 1] - p.first[phase]
-        pack_weights(out, width, rows, job.channels, taps, &p.weight[p.first[phase]],
-                     <const floating*> job.w + g * group + m0 * job.w_row, job.w_row, job.w_channel)
+        pack_weights(out + c0 * taps * width, width, rows, c1 - c0, taps, &p.weight[p.first[phase]],
+                     <const floating*> job.w + g * group + m0 * job.w_row + c0 * job.w_channel, job.w_row,
+                     job.w_channel)
         out += width * job.channels * taps
-    if job.bias != NULL:
+    if job.bias != NULL and part == 0:
         bias = <floating*> job.padded_bias + g * job.vectors * job.vl + m0
         memset(bias, 0, <size_t> width * sizeof(floating))
         memcpy(bias, <const floating*> job.bias + g * job.filters + m0, <size_t> rows * sizeof(floating))
@@ -197,7 +203,7 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Points* p = &job.points
     cdef Py_ssize_t threads = num_slots()
-    cdef Py_ssize_t images, rows
+    cdef Py_ssize_t images, rows, least
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.nr = tile_columns(tag)
@@ -205,10 +211,14 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.panels = ceil_div(job.vectors, job.nr // job.vl)
     job.packed_group = job.vectors * job.vl * job.channels * p.taps
     _cut(tag, job)
-    # More pieces for the threads, which changes no sum: smaller units, then parts of the filters.
+    # More pieces for the threads, which changes no sum: smaller units, then parts of the filters. Of few pixels and few
+    # filters the units are as small as a tile.
     images = p.unit_images
     rows = p.unit_rows
-    while threads > 1 and job.groups * p.units < WANTED_CHUNKS and images * rows * p.w.out > 8 * job.mr:
+    while threads > 1 and job.groups * p.units < WANTED_CHUNKS:
+        least = job.mr if job.groups * p.units * job.panels < threads else 8 * job.mr
+        if images * rows * p.w.out <= least:
+            break
         if images > 1:
             images = (images + 1) // 2
         elif rows > p.h.phases:
@@ -218,6 +228,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         else:
             break
         set_unit(p, images, rows)
+    job.pack_parts = min(job.channels, ceil_div(2 * threads, job.groups * job.panels)) if threads > 1 else 1
     job.parts = 1
     if threads > 1 and job.groups * p.units < 4 * threads:
         job.parts = min(job.panels, ceil_div(4 * threads, job.groups * p.units))
@@ -241,7 +252,8 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
     ok = job.packed != NULL and job.padded_bias != NULL and job.scratch != NULL
     if ok:
-        parallel_work(_pack_f32 if floating is float else _pack_f64, job, job.groups * job.panels, weights)
+        parallel_work(_pack_f32 if floating is float else _pack_f64, job,
+                      job.groups * job.panels * job.pack_parts, weights)
         parallel_work(_chunk_f32 if floating is float else _chunk_f64, job, job.groups * p.units * job.parts,
                       weights * p.images * p.h.out * p.w.out / p.phases)
     release(job.packed)

@@ -281,7 +281,7 @@ cdef void _filters_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcep
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Grid* g = &job.grid
-    cdef Py_ssize_t width, fits, padded
+    cdef Py_ssize_t width, widest, fits, padded
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.rows, job.vl)
@@ -290,7 +290,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     if job.vectors < LEAST_VECTORS and g.tiles >= LEAST_TILES:
         job.by_filters = False
     # By filters a panel is a piece of work, so narrower ones share out better.
-    job.panels = ceil_div(job.vectors, 2 if job.by_filters else 3)
+    widest = 3 if not job.by_filters else 2 if job.vectors >= LEAST_VECTORS else 1
+    job.panels = ceil_div(job.vectors, widest)
     width = ceil_div(job.vectors, job.panels) * job.vl
     # An odd number of vectors from tile to tile: the rows of a register tile lie in different cache sets.
     padded = ceil_div(job.channels, job.vl)
