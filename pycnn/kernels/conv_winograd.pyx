@@ -35,8 +35,8 @@ cdef enum:
     LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly
     FEW_TILES = 128           # up to which work is cut by filters
     FEW_STRIDED = 50          # and with stride 2
-    LEAST_VECTORS = 4         # of filters that are cut, where there are
-    LEAST_TILES = 16          # to cut instead
+    LEAST_VECTORS = 4         # of filters, for work to be cut by them
+    LEAST_TILES = 16          # unless there are fewer tiles than this
     OWN_BYTES = 3 << 20       # of U or V, up to which each thread makes its own
 
 ctypedef struct Job:
