@@ -1,6 +1,7 @@
 """Max pooling over one, two and three spatial axes."""
 
-from typing import Any, Literal, overload
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, cast, overload
 
 import numpy as np
 
@@ -58,48 +59,61 @@ def _max_pool(
     return y if indices is None else (y, indices)
 
 
-@overload
-def max_pool1d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    return_indices: Literal[False] = ...,
-    *,
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> Array: ...
-@overload
-def max_pool1d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    *,
-    return_indices: Literal[True, "compact"],
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> tuple[Array, Array]: ...
-@overload
-def max_pool1d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    return_indices: bool | str = ...,
-    *,
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> Array | tuple[Array, Array]: ...
+class _MaxPool(Protocol):
+    """The types of `max_pool1d`, `max_pool2d` and `max_pool3d`: two arrays only where indices are asked for."""
+
+    @overload
+    def __call__(
+        self,
+        x: Any,
+        kernel_size: Any,
+        stride: Any = ...,
+        padding: Any = ...,
+        dilation: Any = ...,
+        ceil_mode: bool = ...,
+        return_indices: Literal[False] = ...,
+        *,
+        ties: str = ...,
+        data_format: str = ...,
+        out: Array | None = ...,
+    ) -> Array: ...
+    @overload
+    def __call__(
+        self,
+        x: Any,
+        kernel_size: Any,
+        stride: Any = ...,
+        padding: Any = ...,
+        dilation: Any = ...,
+        ceil_mode: bool = ...,
+        *,
+        return_indices: Literal[True, "compact"],
+        ties: str = ...,
+        data_format: str = ...,
+        out: Array | None = ...,
+    ) -> tuple[Array, Array]: ...
+    @overload
+    def __call__(
+        self,
+        x: Any,
+        kernel_size: Any,
+        stride: Any = ...,
+        padding: Any = ...,
+        dilation: Any = ...,
+        ceil_mode: bool = ...,
+        return_indices: bool | str = ...,
+        *,
+        ties: str = ...,
+        data_format: str = ...,
+        out: Array | None = ...,
+    ) -> Array | tuple[Array, Array]: ...
+
+
+def _overloaded(function: Callable[..., Any]) -> _MaxPool:
+    return cast(_MaxPool, function)
+
+
+@_overloaded
 def max_pool1d(
     x: Any,
     kernel_size: Any,
@@ -148,48 +162,7 @@ def max_pool1d(
     )
 
 
-@overload
-def max_pool2d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    return_indices: Literal[False] = ...,
-    *,
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> Array: ...
-@overload
-def max_pool2d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    *,
-    return_indices: Literal[True, "compact"],
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> tuple[Array, Array]: ...
-@overload
-def max_pool2d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    return_indices: bool | str = ...,
-    *,
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> Array | tuple[Array, Array]: ...
+@_overloaded
 def max_pool2d(
     x: Any,
     kernel_size: Any,
@@ -260,48 +233,7 @@ def max_pool2d(
     )
 
 
-@overload
-def max_pool3d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    return_indices: Literal[False] = ...,
-    *,
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> Array: ...
-@overload
-def max_pool3d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    *,
-    return_indices: Literal[True, "compact"],
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> tuple[Array, Array]: ...
-@overload
-def max_pool3d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = ...,
-    padding: Any = ...,
-    dilation: Any = ...,
-    ceil_mode: bool = ...,
-    return_indices: bool | str = ...,
-    *,
-    ties: str = ...,
-    data_format: str = ...,
-    out: Array | None = ...,
-) -> Array | tuple[Array, Array]: ...
+@_overloaded
 def max_pool3d(
     x: Any,
     kernel_size: Any,
