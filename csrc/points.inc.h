@@ -67,6 +67,11 @@ POINTS_ROW(8)
 #undef POINTS_ROW
 #undef POINTS_ONE
 
+static void NAME(ask_points)(const REAL *a, const ptrdiff_t *pixel, ptrdiff_t pixels, ptrdiff_t values) {
+    for (ptrdiff_t m = 0; m < pixels; m++)
+        for (ptrdiff_t j = 0; j < values; j += (ptrdiff_t)(64 / sizeof(REAL))) PREFETCH_L2(a + pixel[m] + j);
+}
+
 static void NAME(store_points)(REAL *RESTRICT dst, ptrdiff_t channel_step, ptrdiff_t pixel_step,
                                const REAL *RESTRICT src, ptrdiff_t width, ptrdiff_t pixels, ptrdiff_t channels) {
     if (channel_step == 1) {
@@ -103,6 +108,7 @@ static const TYPED(pycnn_points) NAME(points_table) = {
         POINTS_CELLS(8),
 #endif
     },
+    NAME(ask_points),
     NAME(store_points),
 };
 #undef POINTS_CELLS

@@ -9,6 +9,9 @@ typedef struct {
                                     const REAL *a, const ptrdiff_t *pixel, const REAL *b, const REAL *bias, REAL *c,
                                     const ptrdiff_t *place, int accumulate);
 
+    /* Asks for `values` values from each a + pixel[m] on, m < pixels; any addresses will do. */
+    void (*ask_points)(const REAL *a, const ptrdiff_t *pixel, ptrdiff_t pixels, ptrdiff_t values);
+
     /* dst[j * channel_step + p * pixel_step] = src[p * width + j] for p < pixels, j < channels <= width. */
     void (*store_points)(REAL *dst, ptrdiff_t channel_step, ptrdiff_t pixel_step, const REAL *src, ptrdiff_t width,
                          ptrdiff_t pixels, ptrdiff_t channels);

@@ -151,6 +151,14 @@ cdef inline void gemm_points(Py_ssize_t pixels, Py_ssize_t vectors, Py_ssize_t c
                                                            place, accumulate)
 
 
+cdef inline void ask_points(const floating* a, const Py_ssize_t* pixel, Py_ssize_t pixels,
+                            Py_ssize_t values) noexcept nogil:
+    if floating is float:
+        tiles().points_f32.ask_points(a, pixel, pixels, values)
+    else:
+        tiles().points_f64.ask_points(a, pixel, pixels, values)
+
+
 cdef inline void store_points(floating* dst, Py_ssize_t channel_step, Py_ssize_t pixel_step, const floating* src,
                               Py_ssize_t width, Py_ssize_t pixels, Py_ssize_t channels) noexcept nogil:
     if floating is float:

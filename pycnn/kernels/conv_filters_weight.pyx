@@ -4,9 +4,18 @@
 #
 # Blocking: a matrix product over the pixels, (channel, tap) by filter: the register tile of conv_filters.pyx with rows
 # of (channel, tap) for its pixels and the pixels for its channels and taps. `turned` are the deltas with the filters
-# side by side. For a slab of units, which fits L3, the threads make copies and turned deltas together; then a piece of
-# work is a panel of (channel, tap) rows. Where there are too few panels to share, the units are dealt out to `slices`
-# with sums of their own, added in order.
+# side by side. A block of rows and filters, whose sums stay in L2, takes DEEP_PIXELS at a time: a panel of their turned
+# deltas stays in L1 while the rows pass by.
+#
+# Two ways to share the work:
+#
+#   by slices   the sums are small: the units are dealt out to slices with sums of their own, added in order. A unit's
+#               copy and turned deltas stay in L2.
+#   by blocks   for a slab of units, which fits L3, the threads make copies and turned deltas together; then a piece of
+#               work is a block. Where there are too few to share, there are slices too.
+#
+# A kernel of one cell is the same with x and dy exchanged: what is turned is the one with fewer channels, and the other
+# is read in place.
 #
 # The cut depends on the shape alone, and each sum runs in one order: any number of threads gives the same bits.
 
@@ -18,10 +27,13 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._points cimport Points, copy_unit, find_unit, flatten_points, forward_points, lay_out, \
     set_unit
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, plane_choice, release
-from pycnn.kernels._tiles cimport gemm_points, lanes, store_points, tile_columns, tile_rows, transpose_run
+from pycnn.kernels._tiles cimport ask_points, gemm_points, lanes, store_points, tile_columns, tile_rows, transpose_run
 
 cdef enum:
-    UNIT_PIXELS = 512     # about as many, so that a unit's lines and deltas stay in L1 and L2
+    UNIT_PIXELS = 512     # about as many, so that a unit's lines and deltas stay in L2
+    DEEP_PIXELS = 128     # so that a panel's deltas stay in L1
+    BLOCK_ROWS = 128      # of (channel, tap), and
+    BLOCK_PANELS = 4      # of filters, so that a block's sums and its deltas stay in L2
     LEAST_PIXELS = 128    # by slices: shorter sums would cost more to add up than to make
     UNIT_BYTES = 512 << 10  # by slices: a part of L2
     SLAB_BYTES = 7 << 20  # a part of L3; after each the threads wait for one another
@@ -29,6 +41,7 @@ cdef enum:
     WANTED_TASKS = 16
     MOST_ROWS = 8         # of a register tile
     WRITE_ROWS = 64       # of dw that one task writes
+    TURN_COST = 24        # of a value, in multiply-adds
 
 ctypedef struct Job:
     Points points
@@ -39,8 +52,12 @@ ctypedef struct Job:
     Py_ssize_t dy_image, dy_channel, dy_line, dy_pixel
     Py_ssize_t mr, nr, vl
     Py_ssize_t depth, row_panels            # (channel, tap) pairs of a group
-    Py_ssize_t filter_panels, filter_width  # of a group
+    Py_ssize_t vectors, filter_panels       # of the filters of a group
+    Py_ssize_t filter_width
+    Py_ssize_t row_blocks, filter_blocks    # of a group
+    Py_ssize_t dw_row, dw_filter            # steps of dw: to the next (channel, tap), and filter
     bint in_place, by_slices
+    bint asks                               # for what the next rows read: x itself, which no other tap reads
     Py_ssize_t channel_step, line_step      # of the copy, or of x: to the next channel, and row of pixels
     Py_ssize_t slab_units, first_unit
     Py_ssize_t slices, sums_size
@@ -57,9 +74,17 @@ ctypedef struct Job:
     Py_ssize_t tap[128]
 
 
-# Columns of filter panel i: a full tile, or the vectors that the last filters need.
-cdef inline Py_ssize_t _panel_width(const Job* job, Py_ssize_t i) noexcept nogil:
-    return min(job.nr, round_up(job.filters - i * job.nr, job.vl))
+# A part of a group's sums: panels of (channel, tap) rows and of filters.
+ctypedef struct Block:
+    Py_ssize_t panels
+    Py_ssize_t[BLOCK_ROWS + 1] begin  # the first row of each panel
+    Py_ssize_t[BLOCK_ROWS] line       # where each row begins in the copy, from the block's first on
+    Py_ssize_t first, last            # panels of filters
+
+
+# The first filter of panel i: panels are whole vectors, up to three.
+cdef inline Py_ssize_t _panel_begin(const Job* job, Py_ssize_t i) noexcept nogil:
+    return part_begin(i, job.filter_panels, job.vectors) * job.vl
 
 
 # ---- a slab's copies and turned deltas
@@ -67,17 +92,17 @@ cdef inline Py_ssize_t _panel_width(const Job* job, Py_ssize_t i) noexcept nogil
 # turned[panel][pixel][filter in panel], zeros for filters that are none.
 cdef void _turn(Job* job, Py_ssize_t unit, Py_ssize_t g, const floating* dy, floating* out) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t i, n, r, width, filters, image, images, row, rows
+    cdef Py_ssize_t i, n, r, f0, width, filters, image, images, row, rows
     cdef const floating* src
     find_unit(p, unit, &image, &images, &row, &rows)
     for i in range(job.filter_panels):
-        width = _panel_width(job, i)
-        filters = min(width, job.filters - i * job.nr)
+        f0 = _panel_begin(job, i)
+        width = _panel_begin(job, i + 1) - f0
+        filters = min(width, job.filters - f0)
         if filters < width:
             memset(out, 0, <size_t> (images * rows * p.w.out * width) * sizeof(floating))
         for n in range(images):
-            src = (dy + (image + n) * job.dy_image + (g * job.filters + i * job.nr) * job.dy_channel
-                   + row * job.dy_line)
+            src = dy + (image + n) * job.dy_image + (g * job.filters + f0) * job.dy_channel + row * job.dy_line
             if job.dy_line == p.w.out * job.dy_pixel:
                 transpose_run(out + n * rows * p.w.out * width, width, src, job.dy_channel, filters, rows * p.w.out,
                               job.dy_pixel)
@@ -108,48 +133,93 @@ cdef void _prepare(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) no
 
 # ---- the product
 
-# Adds a unit's part of a panel of (channel, tap) rows to its sums.
-cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, Py_ssize_t panel, const floating* copy,
+# Row and filter panels of block number `rows`, of `blocks`, and `filters`.
+cdef void _find_block(const Job* job, Py_ssize_t rows, Py_ssize_t blocks, Py_ssize_t filters,
+                      Block* out) noexcept nogil:
+    cdef Py_ssize_t first = part_begin(rows, blocks, job.row_panels)
+    cdef Py_ssize_t i, k, channel, tap
+    out.panels = part_begin(rows + 1, blocks, job.row_panels) - first
+    for i in range(out.panels + 1):
+        out.begin[i] = part_begin(first + i, job.row_panels, job.depth)
+    channel = out.begin[0] // job.points.taps
+    tap = out.begin[0] % job.points.taps
+    for k in range(out.begin[out.panels] - out.begin[0]):
+        out.line[k] = channel * job.channel_step + job.tap[tap]
+        tap += 1
+        if tap == job.points.taps:
+            channel += 1
+            tap = 0
+    out.first = part_begin(filters, job.filter_blocks, job.filter_panels)
+    out.last = part_begin(filters + 1, job.filter_blocks, job.filter_panels)
+
+
+# Adds `lines` lines of `pixels` pixels to the sums of a block; b: the first of them in the turned deltas of panel 0,
+# whose width is 1 there.
+cdef void _add_pixels(Job* job, const Block* block, const floating* a, Py_ssize_t lines, Py_ssize_t line_step,
+                      const Py_ssize_t* column, Py_ssize_t pixels, const floating* turned, Py_ssize_t pixel, bint add,
+                      floating* sums) noexcept nogil:
+    cdef Py_ssize_t i, j, m, f0, width
+    cdef Py_ssize_t[MOST_ROWS] place
+    for i in range(block.first, block.last):
+        f0 = _panel_begin(job, i)
+        width = _panel_begin(job, i + 1) - f0
+        for j in range(block.panels):
+            if job.asks and i == block.first and j + 1 < block.panels:
+                for m in range(lines):
+                    ask_points(a + m * line_step + column[0], &block.line[block.begin[j + 1] - block.begin[0]],
+                               block.begin[j + 2] - block.begin[j + 1], column[pixels - 1] - column[0] + 1)
+            for m in range(block.begin[j + 1] - block.begin[j]):
+                place[m] = (block.begin[j] + m) * width
+            gemm_points(block.begin[j + 1] - block.begin[j], width // job.vl, lines, line_step, pixels, column, a,
+                        &block.line[block.begin[j] - block.begin[0]], turned + f0 * job.unit_pixels + pixel * width,
+                        NULL, sums + f0 * job.depth, place, add)
+
+
+# Adds a unit to the sums of a block.
+cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Block* block, const floating* copy,
                     const floating* turned, bint add, floating* sums) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t k0 = part_begin(panel, job.row_panels, job.depth)
-    cdef Py_ssize_t rows = part_begin(panel + 1, job.row_panels, job.depth) - k0
-    cdef Py_ssize_t i, n, m, width, image, images, row, lines
+    cdef Py_ssize_t image, images, row, lines, n, i, j, groups, parts, l0, l1, j0, j1, pixel
     cdef Py_ssize_t image_step = p.rows * p.pitch * p.place_step
-    cdef Py_ssize_t[MOST_ROWS] line, place
+    cdef Py_ssize_t line_step = job.line_step
     cdef const floating* a = copy + g * job.channels * p.channel_step
-    cdef const floating* b = turned + g * job.unit_pixels * job.filter_width
+    turned += g * job.unit_pixels * job.filter_width
+    sums += g * job.depth * job.filter_width
     find_unit(p, unit, &image, &images, &row, &lines)
     if job.in_place:
         a = (<const floating*> job.x + image * p.src_image + g * job.channels * p.src_channel
              + (row * p.h.step * p.h.grain + p.h.low) * p.src_line + p.w.low * p.src_pixel)
         image_step = p.src_image
-    for m in range(rows):
-        line[m] = (k0 + m) // p.taps * job.channel_step + job.tap[(k0 + m) % p.taps]
-    for i in range(job.filter_panels):
-        width = _panel_width(job, i)
-        for m in range(rows):
-            place[m] = (k0 + m) * width
-        if lines == 1:  # the images take the place of its rows
-            gemm_points(rows, width // job.vl, images, image_step, p.w.out, job.column, a, line, b, NULL, sums, place,
-                        add)
-        else:
-            for n in range(images):
-                gemm_points(rows, width // job.vl, lines, job.line_step, p.w.out, job.column, a + n * image_step, line,
-                            b + n * lines * p.w.out * width, NULL, sums, place, add or n > 0)
-        b += job.unit_pixels * width
-        sums += job.depth * width
+    if lines == 1:  # the images take the place of its lines
+        line_step = image_step
+        lines = images
+        images = 1
+    groups = ceil_div(lines, max(<Py_ssize_t> 1, DEEP_PIXELS // p.w.out))
+    parts = ceil_div(p.w.out, <Py_ssize_t> DEEP_PIXELS)
+    for n in range(images):
+        for i in range(groups):
+            l0 = part_begin(i, groups, lines)
+            l1 = part_begin(i + 1, groups, lines)
+            for j in range(parts):
+                j0 = part_begin(j, parts, p.w.out)
+                j1 = part_begin(j + 1, parts, p.w.out)
+                pixel = (n * lines + l0) * p.w.out + j0
+                _add_pixels(job, block, a + n * image_step + l0 * line_step, l1 - l0, line_step, job.column + j0,
+                            j1 - j0, turned, pixel, add or pixel > 0, sums)
 
 
 cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noexcept nogil:
-    cdef Py_ssize_t panel = task % job.row_panels
-    cdef Py_ssize_t g = task // job.row_panels % job.groups
-    cdef Py_ssize_t piece = task // (job.row_panels * job.groups)
+    cdef Py_ssize_t filters = task % job.filter_blocks
+    cdef Py_ssize_t rows = task // job.filter_blocks % job.row_blocks
+    cdef Py_ssize_t g = task // (job.filter_blocks * job.row_blocks) % job.groups
+    cdef Py_ssize_t piece = task // (job.filter_blocks * job.row_blocks * job.groups)
     cdef Py_ssize_t last = min(job.points.units, job.first_unit + job.slab_units)
     cdef Py_ssize_t unit = job.first_unit + piece
-    cdef floating* sums = <floating*> job.sums + piece * job.sums_size + g * job.depth * job.filter_width
+    cdef floating* sums = <floating*> job.sums + piece * job.sums_size
+    cdef Block block
+    _find_block(job, rows, job.row_blocks, filters, &block)
     while unit < last:
-        _add_unit(job, unit, g, panel, <const floating*> job.copies + (unit - job.first_unit) * job.copy_size,
+        _add_unit(job, unit, g, &block, <const floating*> job.copies + (unit - job.first_unit) * job.copy_size,
                   <const floating*> job.turned + (unit - job.first_unit) * job.turned_size, unit >= job.slices, sums)
         unit += job.slices
 
@@ -161,15 +231,18 @@ cdef void _slice(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noe
     cdef floating* copy = turned + round_up(job.turned_size, job.vl)
     cdef floating* sums = <floating*> job.sums + piece * job.sums_size
     cdef Py_ssize_t first = part_begin(piece, job.slices, p.units)
-    cdef Py_ssize_t unit, g, panel, image, images, row, rows
+    cdef Py_ssize_t unit, g, i, image, images, row, rows
+    cdef Block block
     for unit in range(first, part_begin(piece + 1, job.slices, p.units)):
         find_unit(p, unit, &image, &images, &row, &rows)
         if not job.in_place:
             copy_unit(p, <const floating*> job.x, job.groups * job.channels, image, images, row, copy)
         for g in range(job.groups):
             _turn(job, unit, g, <const floating*> job.dy, turned + g * job.unit_pixels * job.filter_width)
-            for panel in range(job.row_panels):
-                _add_unit(job, unit, g, panel, copy, turned, unit > first, sums + g * job.depth * job.filter_width)
+        for i in range(job.row_blocks):
+            _find_block(job, i, job.row_blocks, 0, &block)
+            for g in range(job.groups):
+                _add_unit(job, unit, g, &block, copy, turned, unit > first, sums)
 
 
 # Some rows of dw from their sums, the slices added in order.
@@ -177,16 +250,18 @@ cdef void _write(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) noex
     cdef Py_ssize_t g = task // job.write_tasks
     cdef Py_ssize_t k0 = task % job.write_tasks * WRITE_ROWS
     cdef Py_ssize_t rows = min(<Py_ssize_t> WRITE_ROWS, job.depth - k0)
+    cdef floating* dw = <floating*> job.dw + g * job.filters * job.depth + k0 * job.dw_row
     cdef floating* sums
-    cdef Py_ssize_t i, j, piece, width
+    cdef Py_ssize_t i, j, piece, f0, width
     for i in range(job.filter_panels):
-        width = _panel_width(job, i)
-        sums = <floating*> job.sums + g * job.depth * job.filter_width + i * job.nr * job.depth + k0 * width
+        f0 = _panel_begin(job, i)
+        width = _panel_begin(job, i + 1) - f0
+        sums = <floating*> job.sums + g * job.depth * job.filter_width + f0 * job.depth + k0 * width
         for piece in range(1, job.slices):
             for j in range(rows * width):
                 sums[j] += sums[piece * job.sums_size + j]
-        store_points(<floating*> job.dw + (g * job.filters + i * job.nr) * job.depth + k0, job.depth, 1, sums, width,
-                     rows, min(width, job.filters - i * job.nr))
+        store_points(dw + f0 * job.dw_filter, job.dw_filter, job.dw_row, sums, width, rows,
+                     min(width, job.filters - f0))
 
 
 cdef void _prepare_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -230,6 +305,7 @@ cdef void _place(Job* job) noexcept nogil:
     cdef Py_ssize_t last_h = p.h.low + ((p.h.out - 1) * p.h.step + p.h.span) * p.h.grain
     cdef Py_ssize_t last_w = p.w.low + ((p.w.out - 1) * p.w.step + p.w.span) * p.w.grain
     job.in_place = p.h.low >= 0 and p.w.low >= 0 and last_h < p.h.size and last_w < p.w.size
+    job.asks = job.in_place and p.taps == 1
     lay_out(p, job.groups * job.channels, job.vl)
     job.channel_step = p.channel_step
     job.line_step = p.h.step * p.pitch * p.place_step
@@ -271,14 +347,14 @@ cdef bint _suits_slices(floating* tag, Job* job) noexcept nogil:
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t unit_bytes
-    job.vl = lanes(tag)
-    job.mr = tile_rows(tag)
+    cdef Py_ssize_t unit_bytes, blocks
     job.nr = tile_columns(tag)
-    job.depth = job.channels * p.taps
     job.row_panels = ceil_div(job.depth, job.mr)
-    job.filter_panels = ceil_div(job.filters, job.nr)
-    job.filter_width = round_up(job.filters, job.vl)
+    job.vectors = ceil_div(job.filters, job.vl)
+    job.filter_panels = ceil_div(job.vectors, <Py_ssize_t> 3)
+    job.filter_width = job.vectors * job.vl
+    job.row_blocks = ceil_div(job.row_panels * job.mr, <Py_ssize_t> BLOCK_ROWS)
+    job.filter_blocks = 1
     job.sums_size = job.groups * job.depth * job.filter_width
     job.write_tasks = ceil_div(job.depth, WRITE_ROWS)
     job.by_slices = _suits_slices(tag, job)
@@ -287,7 +363,10 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.slot_bytes = slot_size(job.slot_bytes)
         return
     _cut(job, UNIT_PIXELS)
-    job.slices = max(1, min(p.units, ceil_div(WANTED_TASKS, job.groups * job.row_panels)))
+    job.filter_blocks = ceil_div(job.filter_panels, <Py_ssize_t> BLOCK_PANELS)
+    blocks = ceil_div(WANTED_TASKS, job.groups * job.filter_blocks)
+    job.row_blocks = max(job.row_blocks, min(blocks, job.row_panels))
+    job.slices = max(1, min(p.units, ceil_div(WANTED_TASKS, job.groups * job.filter_blocks * job.row_blocks)))
     job.fill_channels = FILL_CHANNELS if p.src_pixel == 1 else job.groups * job.channels
     job.fills = 0 if job.in_place else ceil_div(job.groups * job.channels, job.fill_channels)
     unit_bytes = (job.copy_size + job.turned_size) * <Py_ssize_t> sizeof(floating)
@@ -297,7 +376,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
 
 cdef void _run_slabs(floating* tag, Job* job) noexcept nogil:
     cdef Points* p = &job.points
-    cdef Py_ssize_t panels = job.groups * job.row_panels
+    cdef Py_ssize_t blocks = job.groups * job.row_blocks * job.filter_blocks
     cdef Py_ssize_t n
     cdef double work
     job.first_unit = 0
@@ -306,7 +385,7 @@ cdef void _run_slabs(floating* tag, Job* job) noexcept nogil:
         work = <double> n * job.unit_pixels * job.groups
         parallel_work(_prepare_f32 if floating is float else _prepare_f64, job, n * (job.fills + job.groups),
                       work * (job.filters + job.channels))
-        parallel_work(_multiply_f32 if floating is float else _multiply_f64, job, min(job.slices, n) * panels,
+        parallel_work(_multiply_f32 if floating is float else _multiply_f64, job, min(job.slices, n) * blocks,
                       work * job.filters * job.depth)
         job.first_unit += job.slab_units
 
@@ -345,19 +424,61 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
     return ok
 
 
-cdef int filters_weight_run(const Geometry* q, const floating* x, const floating* dy, floating* dw) noexcept nogil:
+# The time of the multiplications and of turning, in multiply-adds of a pixel.
+cdef Py_ssize_t _pixel_cost(Py_ssize_t rows, Py_ssize_t mr, Py_ssize_t filters, Py_ssize_t vl) noexcept nogil:
+    return round_up(rows, mr) * round_up(filters, vl) + TURN_COST * filters
+
+
+# Exchanges x and dy of a kernel of one cell: what was x is turned, dy is read in place.
+cdef void _exchange(Geometry* q) noexcept nogil:
+    cdef Py_ssize_t a, steps
+    q.x_shape[1], q.y_shape[1] = q.y_shape[1], q.x_shape[1]
+    for a in range(5):
+        steps = q.x_steps[a] * (q.stride[a - 2] if a >= 2 else 1)
+        q.x_steps[a], q.y_steps[a] = q.y_steps[a], steps
+        if a >= 2:
+            q.x_shape[a] = q.y_shape[a]
+            q.stride[a - 2] = 1
+
+
+# Whether the kernel has one cell, which never leaves x.
+cdef bint _is_product(const Geometry* q) noexcept nogil:
+    cdef Py_ssize_t a
+    for a in range(3):
+        if q.kernel[a] != 1 or q.pad[a] != 0 or (q.y_shape[2 + a] - 1) * q.stride[a] >= q.x_shape[2 + a]:
+            return False
+    return True
+
+
+cdef int filters_weight_run(const Geometry* geometry, const floating* x, const floating* dy,
+                            floating* dw) noexcept nogil:
+    cdef Geometry q = geometry[0]
     cdef Job job
     cdef Py_ssize_t choice = plane_choice()
-    if not is_flat(q) or not has_values(q) or (q.x_steps[4] != 1 and q.x_steps[1] != 1) or choice == 0:
+    cdef Py_ssize_t filters = group_filters(&q)
+    cdef Py_ssize_t channels = group_channels(&q)
+    cdef bint exchanged
+    if not is_flat(&q) or not has_values(&q) or (q.x_steps[4] != 1 and q.x_steps[1] != 1) or choice == 0:
         return -1
-    if (choice < 0 and is_depthwise(q)) or not forward_points(&job.points, q):
+    if choice < 0 and is_depthwise(&q):
         return -1
-    job.x = x
-    job.dy = dy
+    job.vl = lanes(dw)
+    job.mr = tile_rows(dw)
+    exchanged = _is_product(&q) and (_pixel_cost(filters, job.mr, channels, job.vl)
+                                     < _pixel_cost(channels, job.mr, filters, job.vl))
+    if exchanged:
+        _exchange(&q)
+    if not forward_points(&job.points, &q):
+        return -1
+    job.x = dy if exchanged else x
+    job.dy = x if exchanged else dy
     job.dw = dw
     job.groups = q.groups
-    job.filters = group_filters(q)
-    job.channels = group_channels(q)
+    job.filters = group_filters(&q)
+    job.channels = group_channels(&q)
+    job.depth = job.channels * job.points.taps
+    job.dw_row = job.filters if exchanged else 1
+    job.dw_filter = 1 if exchanged else job.depth
     job.dy_image = q.y_steps[0]
     job.dy_channel = q.y_steps[1]
     job.dy_line = q.y_steps[3]
