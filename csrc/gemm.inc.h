@@ -119,11 +119,48 @@ static void NAME(pack_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *R
     }
 }
 
+/* pack_plane with step 1 where `vectors` fill a line. What is inside is the same in each line, so that its masks are made
+ * once: of lines as short as these, making them took longer than copying. */
+ALWAYS_INLINE void NAME(pack_short)(const int vectors, REAL *RESTRICT dst, ptrdiff_t dst_channel, ptrdiff_t pitch,
+                                    const REAL *RESTRICT src, ptrdiff_t src_channel, ptrdiff_t src_line,
+                                    ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t row_lo, ptrdiff_t row_hi,
+                                    ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t ahead) {
+    ptrdiff_t from[2], to[2];
+    for (int v = 0; v < vectors; v++) {
+        from[v] = lo < v * VL ? 0 : lo - v * VL > VL ? VL : lo - v * VL;
+        to[v] = hi - v * VL < from[v] ? from[v] : hi - v * VL > VL ? VL : hi - v * VL;
+    }
+    for (ptrdiff_t c = 0; c < channels; c++, dst += dst_channel, src += src_channel) {
+        REAL *RESTRICT d = dst;
+        ptrdiff_t r = 0;
+        for (; r < row_lo; r++, d += pitch)
+            UNROLL for (int v = 0; v < vectors; v++) vstore(d + v * VL, vzero());
+        for (; r < row_hi; r++, d += pitch) {
+            const REAL *RESTRICT s = src + r * src_line;
+            UNROLL for (int v = 0; v < vectors; v++) {
+                PREFETCH(s + ahead + v * VL);
+                vstore(d + v * VL, NAME(load_part)(s + v * VL, from[v], to[v]));
+            }
+        }
+        for (; r < rows; r++, d += pitch)
+            UNROLL for (int v = 0; v < vectors; v++) vstore(d + v * VL, vzero());
+    }
+}
+
 static void NAME(pack_plane)(REAL *RESTRICT dst, ptrdiff_t dst_channel, ptrdiff_t pitch, const REAL *RESTRICT src,
                              ptrdiff_t src_channel, ptrdiff_t src_line, ptrdiff_t channels, ptrdiff_t rows,
                              ptrdiff_t row_lo, ptrdiff_t row_hi, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t step) {
     /* The lines are too short for the processor to see what comes next: it is told, some 64 vectors before. */
     const ptrdiff_t ahead = src_channel * (1 + 64 * VL / (rows * pitch + 1));
+    if (step == 1 && pitch <= 2 * VL) {
+        if (pitch <= VL)
+            NAME(pack_short)(1, dst, dst_channel, pitch, src, src_channel, src_line, channels, rows, row_lo, row_hi, lo,
+                             hi, ahead);
+        else
+            NAME(pack_short)(2, dst, dst_channel, pitch, src, src_channel, src_line, channels, rows, row_lo, row_hi, lo,
+                             hi, ahead);
+        return;
+    }
     for (ptrdiff_t c = 0; c < channels; c++, dst += dst_channel, src += src_channel) {
         for (ptrdiff_t r = 0; r < rows; r++) {
             REAL *RESTRICT d = dst + r * pitch;
