@@ -11,27 +11,40 @@
 #define MR 4
 #endif
 
+/* One step of the sum: the values of a at `at` from each pixel on times the vectors of b. */
+ALWAYS_INLINE void NAME(points_step)(const int rows, const int nv, const REAL *const *from, ptrdiff_t at,
+                                     const REAL *RESTRICT b, vec (*sum)[3]) {
+    vec bv[3];
+    UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
+    UNROLL for (int m = 0; m < rows; m++) {
+        const vec am = vset(from[m][at]);
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
+    }
+}
+
 ALWAYS_INLINE void NAME(points_tile)(const int rows, const int nv, ptrdiff_t channels, ptrdiff_t channel_step,
                                      ptrdiff_t taps, const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT a,
                                      const ptrdiff_t *pixel, const REAL *RESTRICT b, const REAL *bias,
                                      REAL *RESTRICT c, const ptrdiff_t *place, int accumulate) {
-    vec sum[MR][3];
+    /* Few sums would wait for their own additions: they are made twice, of every other tap. */
+    const int twice = rows * nv <= 8;
+    vec sum[MR][3], odd[MR][3];
     const REAL *from[MR];
     UNROLL for (int m = 0; m < rows; m++) {
         from[m] = a + pixel[m];
-        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vzero();
+        UNROLL for (int v = 0; v < nv; v++) sum[m][v] = odd[m][v] = vzero();
     }
     for (ptrdiff_t i = 0, base = 0; i < channels; i++, base += channel_step) {
-        for (ptrdiff_t t = 0; t < taps; t++, b += nv * VL) {
-            const ptrdiff_t at = base + offset[t];
-            vec bv[3];
-            UNROLL for (int v = 0; v < nv; v++) bv[v] = vload(b + v * VL);
-            UNROLL for (int m = 0; m < rows; m++) {
-                const vec am = vset(from[m][at]);
-                UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
-            }
+        ptrdiff_t t = 0;
+        for (; twice && t + 1 < taps; t += 2, b += 2 * nv * VL) {
+            NAME(points_step)(rows, nv, from, base + offset[t], b, sum);
+            NAME(points_step)(rows, nv, from, base + offset[t + 1], b + nv * VL, odd);
         }
+        for (; t < taps; t++, b += nv * VL) NAME(points_step)(rows, nv, from, base + offset[t], b, sum);
     }
+    if (twice)
+        UNROLL for (int m = 0; m < rows; m++)
+            UNROLL for (int v = 0; v < nv; v++) sum[m][v] = vadd(sum[m][v], odd[m][v]);
     /* What was in c is added last: a long sum in blocks loses less than one running through all of them. */
     if (accumulate)
         UNROLL for (int m = 0; m < rows; m++)
