@@ -126,6 +126,8 @@ ALWAYS_INLINE void NAME(pack_short)(const int vectors, REAL *RESTRICT dst, ptrdi
                                     ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t row_lo, ptrdiff_t row_hi,
                                     ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t ahead) {
     ptrdiff_t from[2], to[2];
+    if (row_lo > rows) row_lo = rows;
+    if (row_hi > rows) row_hi = rows;
     for (int v = 0; v < vectors; v++) {
         from[v] = lo < v * VL ? 0 : lo - v * VL > VL ? VL : lo - v * VL;
         to[v] = hi - v * VL < from[v] ? from[v] : hi - v * VL > VL ? VL : hi - v * VL;
