@@ -32,11 +32,13 @@ cdef enum:
     BLOCK_CHANNELS = 64       # whose U is made at once, by filters
     SUM_CHANNELS = 96         # summed at a time: shorter sums, smaller errors
     BLOCK_BYTES = 512 << 10   # of V and S, by tiles
-    LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly
+    LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly; of a U that is shared,
+    THREAD_BLOCKS = 4         # which each of them reads, so many for each of several threads
     FEW_TILES = 128           # up to which work is cut by filters
     FEW_STRIDED = 50          # and with stride 2
     LEAST_VECTORS = 4         # of filters, for work to be cut by them
     LEAST_TILES = 16          # unless there are fewer tiles than this
+    STREAM = 700
     OWN_BYTES = 3 << 20       # of U or V, up to which each thread makes its own
 
 ctypedef struct Job:
@@ -279,9 +281,13 @@ cdef void _filters_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcep
 
 # ---- cutting the work and running it
 
+cdef inline bint _fits_own(floating* tag, const Job* job) noexcept nogil:
+    return job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES
+
+
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Grid* g = &job.grid
-    cdef Py_ssize_t width, widest, fits, padded
+    cdef Py_ssize_t width, widest, fits, padded, least
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.rows, job.vl)
@@ -303,16 +309,19 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     else:
         fits = BLOCK_BYTES // (g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating))
         fits = min(max(fits, 2 * job.mr), 8 * job.mr)
-        job.blocks = max(1, min(g.segments, max(<Py_ssize_t> LEAST_BLOCKS, ceil_div(g.tiles, fits))))
-        job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
         job.u_size = g.weights * _u_step(job, job.channels, width)
+        job.common_size = job.panels * job.u_size
+        job.own = _fits_own(tag, job)
+        # The number of threads changes no sum.
+        least = LEAST_BLOCKS if job.own else THREAD_BLOCKS * num_slots() if num_slots() > 1 else 1
+        job.blocks = max(1, min(g.segments, max(least, ceil_div(g.tiles, fits))))
+        job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
     job.v_step = job.block_tiles * job.tile_step + job.vl
     if job.by_filters:
         job.common_size = g.points * job.v_step
+        job.own = _fits_own(tag, job)
     else:
-        job.common_size = job.panels * job.u_size
         job.v_size = g.points * job.v_step
-    job.own = job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES
     job.s_size = g.points * _s_step(job, job.block_tiles, width)
     job.lines_size = (max(lines_pixels(g), <Py_ssize_t> 9 * 16) + 1) * job.vl
     job.space_size = space_pixels(g) * job.vl
@@ -349,8 +358,8 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
 # ---- choosing
 
 # The time of a pass in multiply-adds of the direct sum. A transform counts as `transform` of them for a tile of one
-# channel on its way in or out, and `pair` for a channel and a filter. Fitted to timings of 3 to 512 channels and 7 to
-# 224 pixels a side with AVX-512.
+# channel on its way in or out, and `pair` for a channel and a filter; STREAM for both where a block of tiles reads a U
+# that is beyond the caches of a core. Fitted to timings of 3 to 512 channels and 7 to 224 pixels a side with AVX-512.
 cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out, Pass which) noexcept nogil:
     cdef Py_ssize_t channels = group_channels(q)
     cdef Py_ssize_t filters = group_filters(q)
@@ -363,9 +372,14 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
     cdef Py_ssize_t rows, cols
     if q.stride[1] == 2:
         side = 8 if which == BACKWARD_INPUT else 4
-        points, transform, pair, kind = 9, 300, 150, STRIDED
+        points, pair, kind = 9, 150, STRIDED
+        # Their gradient's inputs, deltas and sums do not fit a core's cache together.
+        transform = 8000 if which == BACKWARD_WEIGHT else 300
     rows = ceil_div(out[3], side)
     cols = ceil_div(out[4], side)
+    if (which != BACKWARD_WEIGHT and images * rows * cols > (FEW_STRIDED if kind == STRIDED else FEW_TILES)
+            and 36.0 * sizeof(float) * channels * filters > OWN_BYTES):
+        pair += STREAM / 16.0 * images * rows * cols
     # A register tile takes as long for fewer than 8 of the one, and parts of 16 of the other.
     cdef double products = max(min(channels, filters), 8) * round_up(max(channels, filters), 16)
     products *= (points * rows - cut_points(kind, out[3])) * (points * cols - cut_points(kind, out[4]))
