@@ -121,6 +121,9 @@ cdef bint _in_place(const PlaneSum* p, Py_ssize_t vl) noexcept nogil:
     for a in range(2):
         if p.low[a] < 0 or p.low[a] + p.span[a] + (p.axis[a][0].outputs - 1) * p.stride[a] >= size[a]:
             return False
+    # What is added to a sum is not computed twice, so the last vector of its row reads beyond it, perhaps beyond x.
+    if p.channels > 1 and p.axis[1][0].outputs % vl:
+        return False
     return p.src.pixel == 1 and p.stride[1] == 1 and p.phases[1] == 1 and p.axis[1][0].outputs >= vl
 
 
