@@ -149,15 +149,18 @@ def test_bias_and_strided_memory(isa_name: str) -> None:
                         assert step == 1 or np.isnan(room[..., 4::2]).all()
 
 
+# Channels and filters of a group: sums of one plane and of several.
+@pytest.mark.parametrize(("channels", "filters"), [(1, 1), (1, 4), (2, 1), (2, 2)])
 @pytest.mark.parametrize("at_end", [False, True])
 @pytest.mark.parametrize("isa_name", ISAS)
-def test_stays_inside_the_arrays(isa_name: str, at_end: bool) -> None:
+def test_stays_inside_the_arrays(isa_name: str, at_end: bool, channels: int, filters: int) -> None:
     rng = np.random.default_rng(0)
-    for width in (1, 3, 4, 7, 8, 9, 15, 16, 17, 33):
-        for kernel, stride, padding in ((3, 1, 1), (3, 1, 0), (3, 2, 1), (5, 2, 2), (2, 1, 1)):
+    for width in (1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33):
+        for kernel, stride, padding in ((1, 1, 0), (3, 1, 1), (3, 1, 0), (3, 2, 1), (5, 2, 2), (2, 1, 1)):
             if width + 2 * padding < kernel:
                 continue
-            x, weight = integers(rng, (1, 2, 7, width), np.float32), integers(rng, (2, 1, kernel, kernel), np.float32)
+            x = integers(rng, (1, 2 * channels, 7, width), np.float32)
+            weight = integers(rng, (2 * filters, channels, kernel, kernel), np.float32)
             kwargs = {"stride": stride, "padding": padding, "groups": 2}
             dy = integers(rng, F.conv2d(x, weight, **kwargs).shape, np.float32)
             pads = ((padding, padding), (padding, padding))
