@@ -119,6 +119,12 @@ static void NAME(pack_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *R
     }
 }
 
+/* The lanes of the vector at j that lie in lo .. hi - 1: from .. to - 1. */
+ALWAYS_INLINE void NAME(lanes_inside)(ptrdiff_t j, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t *from, ptrdiff_t *to) {
+    *from = lo < j ? 0 : lo - j > VL ? VL : lo - j;
+    *to = hi - j < *from ? *from : hi - j > VL ? VL : hi - j;
+}
+
 /* pack_plane with step 1 where `vectors` fill a line. What is inside is the same in each line, so that its masks are made
  * once: of lines as short as these, making them took longer than copying. */
 ALWAYS_INLINE void NAME(pack_short)(const int vectors, REAL *RESTRICT dst, ptrdiff_t dst_channel, ptrdiff_t pitch,
@@ -128,10 +134,7 @@ ALWAYS_INLINE void NAME(pack_short)(const int vectors, REAL *RESTRICT dst, ptrdi
     ptrdiff_t from[2], to[2];
     if (row_lo > rows) row_lo = rows;
     if (row_hi > rows) row_hi = rows;
-    for (int v = 0; v < vectors; v++) {
-        from[v] = lo < v * VL ? 0 : lo - v * VL > VL ? VL : lo - v * VL;
-        to[v] = hi - v * VL < from[v] ? from[v] : hi - v * VL > VL ? VL : hi - v * VL;
-    }
+    for (int v = 0; v < vectors; v++) NAME(lanes_inside)(v * VL, lo, hi, &from[v], &to[v]);
     for (ptrdiff_t c = 0; c < channels; c++, dst += dst_channel, src += src_channel) {
         REAL *RESTRICT d = dst;
         ptrdiff_t r = 0;
@@ -175,8 +178,8 @@ static void NAME(pack_plane)(REAL *RESTRICT dst, ptrdiff_t dst_channel, ptrdiff_
                     vstore(d + j, vload(s + j));
                     continue;
                 }
-                const ptrdiff_t from = lo < j ? 0 : lo - j > VL ? VL : lo - j;
-                const ptrdiff_t to = hi - j < from ? from : hi - j > VL ? VL : hi - j;
+                ptrdiff_t from, to;
+                NAME(lanes_inside)(j, lo, hi, &from, &to);
                 if (!inside || from == to)
                     vstore(d + j, vzero());
                 else if (step == 1)
@@ -230,8 +233,8 @@ static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RE
                         vstore(d + j, vload(s + j));
                         continue;
                     }
-                    const ptrdiff_t from = lo < 0 ? 0 : lo > VL ? VL : lo;
-                    const ptrdiff_t to = hi < from ? from : hi > VL ? VL : hi;
+                    ptrdiff_t from, to;
+                    NAME(lanes_inside)(0, lo, hi, &from, &to);
                     if (step == 1) {
                         vstore(d + j, NAME(load_part)(s + j, from, to));
                     } else if (step == 2) {

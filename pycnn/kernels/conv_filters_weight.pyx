@@ -57,7 +57,6 @@ ctypedef struct Job:
     Py_ssize_t row_blocks, filter_blocks    # of a group
     Py_ssize_t dw_row, dw_filter            # steps of dw: to the next (channel, tap), and filter
     bint in_place, by_slices
-    bint asks                               # for what the next rows read: x itself, which no other tap reads
     Py_ssize_t channel_step, line_step      # of the copy, or of x: to the next channel, and row of pixels
     Py_ssize_t slab_units, first_unit
     Py_ssize_t slices, sums_size
@@ -133,12 +132,11 @@ cdef void _prepare(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) no
 
 # ---- the product
 
-# Row and filter panels of block number `rows`, of `blocks`, and `filters`.
-cdef void _find_block(const Job* job, Py_ssize_t rows, Py_ssize_t blocks, Py_ssize_t filters,
-                      Block* out) noexcept nogil:
-    cdef Py_ssize_t first = part_begin(rows, blocks, job.row_panels)
+# The panels of block `rows` of the rows and `filters` of the filters.
+cdef void _find_block(const Job* job, Py_ssize_t rows, Py_ssize_t filters, Block* out) noexcept nogil:
+    cdef Py_ssize_t first = part_begin(rows, job.row_blocks, job.row_panels)
     cdef Py_ssize_t i, k, channel, tap
-    out.panels = part_begin(rows + 1, blocks, job.row_panels) - first
+    out.panels = part_begin(rows + 1, job.row_blocks, job.row_panels) - first
     for i in range(out.panels + 1):
         out.begin[i] = part_begin(first + i, job.row_panels, job.depth)
     channel = out.begin[0] // job.points.taps
@@ -153,18 +151,19 @@ cdef void _find_block(const Job* job, Py_ssize_t rows, Py_ssize_t blocks, Py_ssi
     out.last = part_begin(filters + 1, job.filter_blocks, job.filter_panels)
 
 
-# Adds `lines` lines of `pixels` pixels to the sums of a block; b: the first of them in the turned deltas of panel 0,
-# whose width is 1 there.
+# Adds `lines` lines of `pixels` pixels to the sums of a block; a: where they begin in the copy or in x; pixel: the
+# number of the first among the unit's.
 cdef void _add_pixels(Job* job, const Block* block, const floating* a, Py_ssize_t lines, Py_ssize_t line_step,
                       const Py_ssize_t* column, Py_ssize_t pixels, const floating* turned, Py_ssize_t pixel, bint add,
                       floating* sums) noexcept nogil:
     cdef Py_ssize_t i, j, m, f0, width
     cdef Py_ssize_t[MOST_ROWS] place
+    cdef bint asks = job.in_place and job.points.taps == 1  # several taps read the same lines again
     for i in range(block.first, block.last):
         f0 = _panel_begin(job, i)
         width = _panel_begin(job, i + 1) - f0
         for j in range(block.panels):
-            if job.asks and i == block.first and j + 1 < block.panels:
+            if asks and i == block.first and j + 1 < block.panels:
                 for m in range(lines):
                     ask_points(a + m * line_step + column[0], &block.line[block.begin[j + 1] - block.begin[0]],
                                block.begin[j + 2] - block.begin[j + 1], column[pixels - 1] - column[0] + 1)
@@ -195,7 +194,7 @@ cdef void _add_unit(Job* job, Py_ssize_t unit, Py_ssize_t g, const Block* block,
         lines = images
         images = 1
     groups = ceil_div(lines, max(<Py_ssize_t> 1, DEEP_PIXELS // p.w.out))
-    parts = ceil_div(p.w.out, <Py_ssize_t> DEEP_PIXELS)
+    parts = ceil_div(p.w.out, DEEP_PIXELS)
     for n in range(images):
         for i in range(groups):
             l0 = part_begin(i, groups, lines)
@@ -217,7 +216,7 @@ cdef void _multiply(floating* tag, Job* job, Py_ssize_t task, Py_ssize_t slot) n
     cdef Py_ssize_t unit = job.first_unit + piece
     cdef floating* sums = <floating*> job.sums + piece * job.sums_size
     cdef Block block
-    _find_block(job, rows, job.row_blocks, filters, &block)
+    _find_block(job, rows, filters, &block)
     while unit < last:
         _add_unit(job, unit, g, &block, <const floating*> job.copies + (unit - job.first_unit) * job.copy_size,
                   <const floating*> job.turned + (unit - job.first_unit) * job.turned_size, unit >= job.slices, sums)
@@ -240,7 +239,7 @@ cdef void _slice(floating* tag, Job* job, Py_ssize_t piece, Py_ssize_t slot) noe
         for g in range(job.groups):
             _turn(job, unit, g, <const floating*> job.dy, turned + g * job.unit_pixels * job.filter_width)
         for i in range(job.row_blocks):
-            _find_block(job, i, job.row_blocks, 0, &block)
+            _find_block(job, i, 0, &block)
             for g in range(job.groups):
                 _add_unit(job, unit, g, &block, copy, turned, unit > first, sums)
 
@@ -305,7 +304,6 @@ cdef void _place(Job* job) noexcept nogil:
     cdef Py_ssize_t last_h = p.h.low + ((p.h.out - 1) * p.h.step + p.h.span) * p.h.grain
     cdef Py_ssize_t last_w = p.w.low + ((p.w.out - 1) * p.w.step + p.w.span) * p.w.grain
     job.in_place = p.h.low >= 0 and p.w.low >= 0 and last_h < p.h.size and last_w < p.w.size
-    job.asks = job.in_place and p.taps == 1
     lay_out(p, job.groups * job.channels, job.vl)
     job.channel_step = p.channel_step
     job.line_step = p.h.step * p.pitch * p.place_step
@@ -351,9 +349,9 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.nr = tile_columns(tag)
     job.row_panels = ceil_div(job.depth, job.mr)
     job.vectors = ceil_div(job.filters, job.vl)
-    job.filter_panels = ceil_div(job.vectors, <Py_ssize_t> 3)
+    job.filter_panels = ceil_div(job.vectors, job.nr // job.vl)
     job.filter_width = job.vectors * job.vl
-    job.row_blocks = ceil_div(job.row_panels * job.mr, <Py_ssize_t> BLOCK_ROWS)
+    job.row_blocks = ceil_div(job.row_panels * job.mr, BLOCK_ROWS)
     job.filter_blocks = 1
     job.sums_size = job.groups * job.depth * job.filter_width
     job.write_tasks = ceil_div(job.depth, WRITE_ROWS)
@@ -363,7 +361,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         job.slot_bytes = slot_size(job.slot_bytes)
         return
     _cut(job, UNIT_PIXELS)
-    job.filter_blocks = ceil_div(job.filter_panels, <Py_ssize_t> BLOCK_PANELS)
+    job.filter_blocks = ceil_div(job.filter_panels, BLOCK_PANELS)
     blocks = ceil_div(WANTED_TASKS, job.groups * job.filter_blocks)
     job.row_blocks = max(job.row_blocks, min(blocks, job.row_panels))
     job.slices = max(1, min(p.units, ceil_div(WANTED_TASKS, job.groups * job.filter_blocks * job.row_blocks)))

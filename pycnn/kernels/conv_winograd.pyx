@@ -38,7 +38,8 @@ cdef enum:
     FEW_STRIDED = 50          # and with stride 2
     LEAST_VECTORS = 4         # of filters, for work to be cut by them
     LEAST_TILES = 16          # unless there are fewer tiles than this
-    STREAM = 700
+    STREAM = 700              # in the rule: reading U once, for a channel and a filter
+    STREAM_TILES = 16         # which a block of so many tiles does
     OWN_BYTES = 3 << 20       # of U or V, up to which each thread makes its own
 
 ctypedef struct Job:
@@ -281,6 +282,11 @@ cdef void _filters_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcep
 
 # ---- cutting the work and running it
 
+# The most tiles for which work is cut by filters.
+cdef inline Py_ssize_t _few_tiles(Py_ssize_t kind) noexcept nogil:
+    return FEW_STRIDED if kind == STRIDED else FEW_TILES
+
+
 cdef inline bint _fits_own(floating* tag, const Job* job) noexcept nogil:
     return job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES
 
@@ -291,7 +297,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.rows, job.vl)
-    job.by_filters = g.tiles <= (FEW_STRIDED if g.kind == STRIDED else FEW_TILES)
+    job.by_filters = g.tiles <= _few_tiles(g.kind)
     # Of few filters there are few panels, not enough for the threads; of very few tiles there are no blocks either.
     if job.vectors < LEAST_VECTORS and g.tiles >= LEAST_TILES:
         job.by_filters = False
@@ -377,9 +383,10 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
         transform = 8000 if which == BACKWARD_WEIGHT else 300
     rows = ceil_div(out[3], side)
     cols = ceil_div(out[4], side)
-    if (which != BACKWARD_WEIGHT and images * rows * cols > (FEW_STRIDED if kind == STRIDED else FEW_TILES)
+    cdef double tiles = images * rows * cols
+    if (which != BACKWARD_WEIGHT and tiles > _few_tiles(kind)
             and 36.0 * sizeof(float) * channels * filters > OWN_BYTES):
-        pair += STREAM / 16.0 * images * rows * cols
+        pair += <double> STREAM / STREAM_TILES * tiles
     # A register tile takes as long for fewer than 8 of the one, and parts of 16 of the other.
     cdef double products = max(min(channels, filters), 8) * round_up(max(channels, filters), 16)
     products *= (points * rows - cut_points(kind, out[3])) * (points * cols - cut_points(kind, out[4]))
