@@ -22,7 +22,8 @@
 #define FEW_HOLD(v) ((void)0)
 #endif
 
-/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. */
+/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. Elsewhere it
+ * is, and is asked for while its sums are taken. */
 #if defined(PYCNN_ISA_AVX512) && defined(PYCNN_F32)
 #define FEW_STREAM(p, v) _mm512_stream_ps((p), (v))
 #define FEW_FENCE() _mm_sfence()
@@ -30,7 +31,6 @@
 #define FEW_STREAM(p, v) _mm512_stream_pd((p), (v))
 #define FEW_FENCE() _mm_sfence()
 #else
-#define FEW_STREAM(p, v) vstore((p), (v))
 #define FEW_FENCE() ((void)0)
 #endif
 
@@ -46,6 +46,10 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
     const REAL *RESTRICT s0 = src + spot[0]->src, *RESTRICT s1 = src + spot[1]->src, *RESTRICT s2 = src + spot[2]->src;
     UNROLL for (int m = 0; m < rows; m++)
         UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
+#if !defined(FEW_STREAM)
+    for (ptrdiff_t m = 0; far && m < used && m < rows; m++)
+        for (int v = 0; v < 3; v++) PREFETCH(dst + m * dst_row + spot[v]->dst + VL - 1);
+#endif
     for (ptrdiff_t c = 0; c < channels; c++) {
         for (ptrdiff_t t = 0; t < taps; t++, weight += FEW_MR) {
             const ptrdiff_t at = c * channel_step + offset[t];
@@ -61,20 +65,24 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
     }
     if (spot[0]->lanes + spot[1]->lanes + spot[2]->lanes == 3 * VL) {
         REAL *d0 = dst + spot[0]->dst, *d1 = dst + spot[1]->dst, *d2 = dst + spot[2]->dst;
+#if defined(FEW_STREAM)
         const uintptr_t places = (uintptr_t)d0 | (uintptr_t)d1 | (uintptr_t)d2 | (uintptr_t)dst_row * sizeof(REAL);
-        const int whole_lines = far && places % (VL * sizeof(REAL)) == 0;
+        far = far && places % (VL * sizeof(REAL)) == 0;
+#endif
         UNROLL for (int m = 0; m < rows; m++, d0 += dst_row, d1 += dst_row, d2 += dst_row) {
             const vec b = vset(bias[m]);
             if (m == used) return;
-            if (whole_lines) {
+#if defined(FEW_STREAM)
+            if (far) {
                 FEW_STREAM(d0, vadd(sum[m][0], b));
                 FEW_STREAM(d1, vadd(sum[m][1], b));
                 FEW_STREAM(d2, vadd(sum[m][2], b));
-            } else {
-                vstore(d0, vadd(sum[m][0], b));
-                vstore(d1, vadd(sum[m][1], b));
-                vstore(d2, vadd(sum[m][2], b));
+                continue;
             }
+#endif
+            vstore(d0, vadd(sum[m][0], b));
+            vstore(d1, vadd(sum[m][1], b));
+            vstore(d2, vadd(sum[m][2], b));
         }
         return;
     }

@@ -381,41 +381,60 @@ static void NAME(dot_rows)(ptrdiff_t length, const REAL *RESTRICT a, ptrdiff_t a
 
 static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CELLS_ALL(packed);
 
-/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. */
+/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. Elsewhere it
+ * is, and is asked for while its sums are taken. STEPS_AHEAD: see direct_tile. */
 #if defined(PYCNN_ISA_AVX512) && defined(PYCNN_F32)
 #define STREAM(p, v) _mm512_stream_ps((p), (v))
 #elif defined(PYCNN_ISA_AVX512)
 #define STREAM(p, v) _mm512_stream_pd((p), (v))
+#endif
+#if defined(STREAM)
+#define STEPS_AHEAD 0
+#define ASK PREFETCH_L2
 #else
-#define STREAM(p, v) vstore((p), (v))
+#define STEPS_AHEAD 12
+#define ASK PREFETCH
 #endif
 
 /* A full tile of which `used` rows go straight to dst. What lies `ahead` is asked for: each row of b may be on a page
- * of its own, where the processor does not see what comes next. */
+ * of its own, where the processor does not see what comes next. On Zen 3 it is also slow to bring what it was asked for
+ * into L2 on into L1, so that a tile asks for its own rows, some steps before it needs them (by a tenth faster). */
 NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const REAL *RESTRICT b, ptrdiff_t b_step,
                                     const REAL *ahead, ptrdiff_t ahead_step, const REAL *RESTRICT bias, ptrdiff_t used,
                                     REAL *RESTRICT dst, ptrdiff_t dst_row, int far) {
     vec sum[MR][3];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
+#if !defined(STREAM)
+    for (ptrdiff_t m = 0; m < used && m < MR; m++) {
+        PREFETCH(dst + m * dst_row);
+        PREFETCH(dst + m * dst_row + 3 * VL - 1);
+    }
+#endif
     for (ptrdiff_t i = 0; i < k; i++, a += MR, b += b_step, ahead += ahead_step) {
         vec bv[3];
         UNROLL for (int v = 0; v < 3; v++) bv[v] = vload(b + v * VL);
-        PREFETCH_L2(ahead);
+        ASK(ahead);
         UNROLL for (int m = 0; m < MR; m++) {
             const vec am = vset(a[m]);
             UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
         }
     }
+#if defined(STREAM)
     far = far && ((uintptr_t)dst | (uintptr_t)dst_row * sizeof(REAL)) % (VL * sizeof(REAL)) == 0;
+#endif
     UNROLL for (int m = 0; m < MR; m++, dst += dst_row) {
         if (m == used) return;
         const vec c = bias ? vset(bias[m]) : vzero();
-        if (far)
+#if defined(STREAM)
+        if (far) {
             UNROLL for (int v = 0; v < 3; v++) STREAM(dst + v * VL, vadd(sum[m][v], c));
-        else
-            UNROLL for (int v = 0; v < 3; v++) vstore(dst + v * VL, vadd(sum[m][v], c));
+            continue;
+        }
+#endif
+        UNROLL for (int v = 0; v < 3; v++) vstore(dst + v * VL, vadd(sum[m][v], c));
     }
+    (void)far;
 }
 
 static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t k, const REAL *a,
@@ -427,7 +446,7 @@ static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdif
     for (ptrdiff_t m = 0; m < rows; m += MR, a += k * MR) {
         const ptrdiff_t used = rows - m < MR ? rows - m : MR;
         const ptrdiff_t rest = (rows - 1 - m) / MR; /* tiles after this one; a vector ahead with each of the last 3 */
-        const REAL *next = rest < 3 ? ahead[rest] : b;
+        const REAL *next = rest < 3 ? ahead[rest] : b + STEPS_AHEAD * b_step + 3 * VL - 1;
         const ptrdiff_t next_step = rest < 3 ? ahead_step : b_step;
         REAL *c = tile[m / MR % 2];
         if (direct) {
@@ -450,6 +469,8 @@ static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdif
 #endif
 }
 #undef STREAM
+#undef STEPS_AHEAD
+#undef ASK
 
 static const TYPED(pycnn_gemm) NAME(gemm_table) = {
     VL,

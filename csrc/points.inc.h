@@ -26,8 +26,8 @@ ALWAYS_INLINE void NAME(points_tile)(const int rows, const int nv, ptrdiff_t cha
                                      ptrdiff_t taps, const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT a,
                                      const ptrdiff_t *pixel, const REAL *RESTRICT b, const REAL *bias,
                                      REAL *RESTRICT c, const ptrdiff_t *place, int accumulate) {
-    /* Few sums would wait for their own additions: they are made twice, of every other tap. */
-    const int twice = MR * nv <= 8; /* the same for each number of rows, which may depend on the threads */
+    /* Few sums would wait for their own additions: they are made twice, of every other tap, where registers are left. */
+    const int twice = nv == 1; /* the same for each number of rows, which may depend on the threads */
     vec sum[MR][3], odd[MR][3];
     const REAL *from[MR];
     UNROLL for (int m = 0; m < rows; m++) {
