@@ -264,8 +264,8 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 # Whether this takes less time than the planes of conv_direct.pyx. In vector multiply-adds: a tile here loses filters to
 # the last vector, there pixels between rows; turning or storing a vector of results, copying a vector of the source and
-# beginning a row of it. Fitted to timings of 1 to 256 channels and filters, 7 to 224 pixels a side, kernels of 1 to 11
-# and strides 1 to 4, on one thread and on two, with AVX-512.
+# beginning a row of it. A tile of four pixels and one vector waits for its loads. Fitted to timings of 1 to 256 channels
+# and filters, 7 to 224 pixels a side, kernels of 1 to 11 and strides 1 to 4, on one thread and on two, with AVX-512.
 cdef bint _pays(floating* tag, const Job* job) noexcept nogil:
     cdef const Points* p = &job.points
     cdef Py_ssize_t vl = lanes(tag)
@@ -274,7 +274,8 @@ cdef bint _pays(floating* tag, const Job* job) noexcept nogil:
     cdef double planes = images * job.channels
     cdef Py_ssize_t out_h = ceil_div(p.h.out, p.h.phases), out_w = ceil_div(p.w.out, p.w.phases)
     cdef Py_ssize_t pitch = out_w + p.w.span // p.w.step
-    cdef double here = images * p.h.out * p.w.out * ceil_div(job.filters, vl) * (depth + 18)
+    cdef double narrow = 1.7 if job.filters <= vl and tile_rows(tag) == 4 else 1
+    cdef double here = images * p.h.out * p.w.out * ceil_div(job.filters, vl) * (narrow * depth + 18)
     cdef double there = ceil_div(out_h * pitch, vl) * (depth + (16 if p.phases == 1 else 20))
     cdef double vector
     if p.phases == 1:

@@ -376,19 +376,21 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
     cdef Py_ssize_t kind = m // 4
     cdef double images = <double> out[0] * out[2]
     cdef Py_ssize_t rows, cols
+    cdef float* single = NULL
     if q.stride[1] == 2:
         side = 8 if which == BACKWARD_INPUT else 4
         points, pair, kind = 9, 150, STRIDED
-        # Their gradient's inputs, deltas and sums do not fit a core's cache together.
-        transform = 8000 if which == BACKWARD_WEIGHT else 300
+        # Their gradient's inputs, deltas and sums do not fit a core's cache together; against AVX-512 that weighs more.
+        transform = (8000 if lanes(single) == 16 else 2000) if which == BACKWARD_WEIGHT else 300
     rows = ceil_div(out[3], side)
     cols = ceil_div(out[4], side)
     cdef double tiles = images * rows * cols
     if (which != BACKWARD_WEIGHT and tiles > _few_tiles(kind)
             and 36.0 * sizeof(float) * channels * filters > OWN_BYTES):
         pair += <double> STREAM / STREAM_TILES * tiles
-    # A register tile takes as long for fewer than 8 of the one, and parts of 16 of the other.
-    cdef double products = max(min(channels, filters), 8) * round_up(max(channels, filters), 16)
+    # A register tile takes as long for fewer of the one than its rows, and for parts of a vector of the other.
+    cdef double products = max(min(channels, filters), tile_rows(single)) * round_up(max(channels, filters),
+                                                                                     lanes(single))
     products *= (points * rows - cut_points(kind, out[3])) * (points * cols - cut_points(kind, out[4]))
     return images * (products + transform * rows * cols * (channels + filters)) + pair * channels * filters
 
