@@ -172,15 +172,13 @@ ALWAYS_INLINE void NAME(dd_sum_plane)(const int rows, const int kh, const int kw
             const ptrdiff_t row = e + t * step, count = n - t;
             REAL *to = dst + row * p->dst_line;
             NAME(dd_lines)(line, (rows - 1) * stride + kh, src, zero, p, row * stride - p->top, step);
-            const REAL *next = src + ((row + rows) * stride - p->top + kh - stride) * p->src_line;
+            const REAL *next = src + ((row + 2 * rows * step) * stride - p->top) * p->src_line;
             for (ptrdiff_t b = 0; b < panel->count; b++) {
                 const ptrdiff_t c = panel->at[b], at = c * stride - p->left;
-                /* Of narrow planes a tile reads too much, and does too little with it, for what comes next to be there. */
-                if (stride == 2 && last == 0)
-                    UNROLL for (int y = 0; y < 2 * rows; y++) {
-                        PREFETCH(next + 2 * c + y * p->src_line);
-                        PREFETCH(next + 2 * c + y * p->src_line + VL);
-                    }
+                /* A tile has more rows than the processor follows by itself: it is told what comes after the next one. */
+                UNROLL for (int y = 0; y < rows * stride; y++)
+                    UNROLL for (int v = 0; v < stride; v++) PREFETCH(next + at + v * VL + y * step * p->src_line);
+                UNROLL for (int r = 0; r < rows; r++) PREFETCH(to + c + (2 * rows + r) * step * p->dst_line);
 #ifdef DD_HALF
                 if (b == last && panel->half) {
                     NAME(dd_half_sum)(rows, kh, kw, stride, to + c, step * p->dst_line, line, at, panel->mask[b], p,

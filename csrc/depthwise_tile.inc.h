@@ -156,10 +156,17 @@ ALWAYS_INLINE void T(dot_plane)(const int kh, const int columns, const int strid
             const int most = stride == 1 ? DD_ROWS : 4, rows = n - t < most ? 1 : most;
             const ptrdiff_t row = e + t * step;
             const REAL *d = dy + row * p->dst_line;
+            const REAL *next = src + ((row + 2 * most * step) * stride - p->top) * p->src_line;
             NAME(dd_lines)(line, (rows - 1) * stride + kh, src, zero, p, row * stride - p->top, step);
             for (ptrdiff_t b = 0; b < panel->count; b++) {
                 const ptrdiff_t c = panel->at[b], at = c * stride - p->left;
                 const vlanes *mask = panel->mask[b], wanted = panel->wanted[b];
+                /* As in dd_sum_plane; larger kernels go through the planes once for each column, with less to do. */
+                if (kh == 3) {
+                    UNROLL for (int y = 0; y < most; y++) PREFETCH(d + c + (2 * most + y) * step * p->dst_line);
+                    UNROLL for (int y = 0; y < most * stride; y++)
+                        UNROLL for (int v = 0; v < stride; v++) PREFETCH(next + at + v * TL + y * step * p->src_line);
+                }
                 if (rows > 1)
                     T(dot)(stride == 1 ? DD_ROWS : 4, kh, columns, stride, sum, line, at, mask, p, j, d + c,
                            step * p->dst_line, wanted);
