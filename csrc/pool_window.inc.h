@@ -16,6 +16,7 @@
 /* Most windows of a row that are taken together. */
 #define MOST_WINDOWS (4096 / (ptrdiff_t)sizeof(REAL))
 
+#define WINDOWS_AHEAD 512 /* values: beyond the caches the processor does not see what comes next in time */
 enum { NAME(LARGEST), NAME(LARGEST_CODED), NAME(MEAN) };
 
 /* Scratch memory: the last row of cells of row o of windows, reduced, is number o % 2. And per window its first tap
@@ -212,6 +213,8 @@ WINDOW_INLINE ptrdiff_t NAME(plain_rows)(const int op, const int kernel, const N
             vec best, v, w;
             cvec won = first, code = first, code_below = first;
             const ptrdiff_t iw = p * 2 + left;
+            PREFETCH(row + iw + WINDOWS_AHEAD);
+            PREFETCH(row + width + iw + WINDOWS_AHEAD);
             if (p >= from && p <= to) {
                 seen = NAME(reduce_row)(op, 1, 1, kernel, row, iw, width, &v, &code, seen);
                 below = NAME(reduce_row)(op, 1, 1, kernel, row + width, iw, width, &w, &code_below, below);
