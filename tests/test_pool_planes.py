@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pool_bits import same, strided
 
 from pycnn import functional as F
 from pycnn.kernels import _runtime
@@ -24,20 +25,6 @@ def isa(request: pytest.FixtureRequest) -> Any:
     _runtime.select_isa(request.param)
     yield request.param
     _runtime.select_isa(before)
-
-
-def strided(x: Array) -> Array:
-    """Return a copy of `x` with gaps between its columns."""
-    gaps = np.zeros((*x.shape, 2), x.dtype)
-    gaps[..., 0] = x
-    return gaps[..., 0]
-
-
-def same(a: Any, b: Any) -> None:
-    """Check for the same bits; any NaN is as good as another."""
-    np.testing.assert_array_equal(a, b)
-    if a.dtype.kind == "f":
-        np.testing.assert_array_equal(np.signbit(a) & (a == 0), np.signbit(b) & (b == 0))
 
 
 def cases() -> list[Any]:

@@ -264,8 +264,9 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 # Whether this takes less time than the planes of conv_direct.pyx. In vector multiply-adds: a tile here loses filters to
 # the last vector, there pixels between rows; turning or storing a vector of results, copying a vector of the source and
-# beginning a row of it. A tile of four pixels and one vector waits for its loads. Fitted to timings of 1 to 256 channels
-# and filters, 7 to 224 pixels a side, kernels of 1 to 11 and strides 1 to 4, on one thread and on two, with AVX-512.
+# beginning a row of it. A tile of four pixels and one vector waits for its loads. Fitted to timings of 1 to 256
+# channels and filters, 7 to 224 pixels a side, kernels of 1 to 11 and strides 1 to 4, on one thread and on two, with
+# AVX-512.
 cdef bint _pays(floating* tag, const Job* job) noexcept nogil:
     cdef const Points* p = &job.points
     cdef Py_ssize_t vl = lanes(tag)

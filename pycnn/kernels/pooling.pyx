@@ -21,6 +21,8 @@ from pycnn.kernels.pooling_common cimport Axis, axis_from, byte, end_tap, first_
 from pycnn.kernels.pooling_forward cimport Job as ForwardJob, pool_forward
 from pycnn.kernels.pooling_places cimport codes_fit
 from pycnn.kernels.pooling_planes cimport max_planes, max_planes_backward, mean_planes, mean_planes_backward
+from pycnn.kernels.pooling_scatter cimport scatter_codes
+from pycnn.kernels.pooling_turned cimport turned_backward, turned_forward
 
 cdef enum:
     MOST_TAPS = 255
@@ -128,7 +130,8 @@ cdef bint _forward(const PoolGeometry* g, Py_ssize_t size, const void* x, void* 
     if places != NULL:
         job.places, job.ps = <place_t*> places.data, steps_of(places)
         _distances(&job)
-    return pool_forward(&job, size)
+    done = turned_forward(&job, size)
+    return done if done >= 0 else pool_forward(&job, size)
 
 
 # From the first tap of a window to each of them, in cells of the volume.
@@ -185,17 +188,19 @@ cdef bint _backward(const PoolGeometry* g, Py_ssize_t size, const void* dy, cons
     if is_empty(g.y_shape):
         return _zero(dx, size, g.x_shape, g.x_steps)
     job.d, job.h, job.w = axis_from(g, 0), axis_from(g, 1), axis_from(g, 2)
-    if codes == NULL:
-        done = mean_planes_backward(&dyv, &dxv, &job.d, &job.h, &job.w, g.count_include_pad, g.divisor)
-    elif max_planes_backward(&dyv, &cv, &dxv, &job.d, &job.h, &job.w):
-        done = True
-    if done >= 0:
-        return done
     job.outer, job.inner = dxv.shape[0], dxv.shape[1]
     job.dy, job.dx, job.codes = dy, dx, codes
     job.gs, job.xs, job.cs = steps_of(&dyv), steps_of(&dxv), steps_of(&cv)
     job.padded, job.divisor = g.count_include_pad, g.divisor
-    return pool_backward(&job, size)
+    if codes == NULL:
+        done = mean_planes_backward(&dyv, &dxv, &job.d, &job.h, &job.w, g.count_include_pad, g.divisor)
+    elif scatter_codes(&job, size):
+        done = True
+    elif max_planes_backward(&dyv, &cv, &dxv, &job.d, &job.h, &job.w):
+        done = True
+    if done < 0:
+        done = turned_backward(&job, size)
+    return done if done >= 0 else pool_backward(&job, size)
 
 
 cdef int _checked_backward(const PoolGeometry* g, Py_ssize_t size, const void* dy, const byte* codes, void* dx,

@@ -1,5 +1,7 @@
 # What the functions of pooling_backward.pyx hand each other.
 
+from cython cimport floating
+
 from pycnn.kernels.pooling_common cimport Axis, Rows, Steps, byte
 
 ctypedef struct Job:
@@ -38,6 +40,10 @@ ctypedef struct Job:
 
 # 0 where there is no memory.
 cdef bint pool_backward(Job* job, Py_ssize_t value_bytes) noexcept nogil
+
+# With channels in lanes: bytes of scratch memory, and rows of dx.
+cdef size_t prepare_backward(Job* job, Py_ssize_t value_bytes) noexcept nogil
+cdef void backward_rows(floating* tag, const Job* job, char* scratch, Py_ssize_t ih, Py_ssize_t ih_end) noexcept nogil
 
 ctypedef struct Scratch:
     void* dy

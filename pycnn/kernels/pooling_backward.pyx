@@ -372,6 +372,24 @@ cdef bint _choose_divisor(Job* job) noexcept nogil:
     return not job.lanes
 
 
+# For pooling_turned.pyx, which has channels in lanes: what the rows of dx need, and its bytes.
+cdef size_t prepare_backward(Job* job, Py_ssize_t value_bytes) noexcept nogil:
+    cdef Scratch s
+    job.rows = active_rows()
+    job.lanes = True
+    job.counts = NULL
+    _plan_lanes(job)
+    _choose_divisor(job)
+    return _lay_out(job, value_bytes, NULL, &s)
+
+
+cdef void backward_rows(floating* tag, const Job* job, char* scratch, Py_ssize_t ih, Py_ssize_t ih_end) noexcept nogil:
+    cdef Scratch s
+    _lay_out(job, sizeof(floating), scratch, &s)
+    for ih in range(ih, ih_end):
+        _lanes_tile(tag, job, &s, ih)
+
+
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Scratch s
     cdef Py_ssize_t o
@@ -399,3 +417,10 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 cdef bint pool_backward(Job* job, Py_ssize_t value_bytes) noexcept nogil:
     return _run(<float*> NULL, job) if value_bytes == sizeof(float) else _run(<double*> NULL, job)
+
+
+# Fused functions that other modules cimport have to be used once here to exist in both types.
+def _instantiate():
+    cdef Job job
+    backward_rows(<float*> NULL, &job, NULL, 0, 0)
+    backward_rows(<double*> NULL, &job, NULL, 0, 0)

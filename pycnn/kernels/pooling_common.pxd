@@ -109,18 +109,23 @@ cdef inline bint all_counted(const Axis* a, bint padded) noexcept nogil:
 # `whole`: cells i + stride, i + 2 stride, ... see the windows o + 1, o + 2, ... by the same taps, as far as they exist.
 cdef inline Py_ssize_t windows_over(const Axis* a, Py_ssize_t i, Py_ssize_t* tap, Py_ssize_t* window,
                                     bint* whole) noexcept nogil:
-    cdef Py_ssize_t t, from_start, count = 0
+    cdef Py_ssize_t t, o, from_start, count = 0
+    cdef Py_ssize_t step = a.stride if a.dilation == 1 else 1  # from a tap that may see the cell to the next
     whole[0] = True
-    for t in range(a.kernel - 1, -1, -1):
+    t = a.kernel - 1
+    if step > 1:
+        t -= (t - (i + a.pad) % step + step) % step
+    while t >= 0:
         from_start = i + a.pad - t * a.dilation
-        if from_start % a.stride != 0:
-            continue
-        if from_start >= 0 and from_start // a.stride < a.out:
-            tap[count] = t
-            window[count] = from_start // a.stride
-            count += 1
-        else:
-            whole[0] = False
+        o = from_start // a.stride
+        if o * a.stride == from_start:
+            if 0 <= o < a.out:
+                tap[count] = t
+                window[count] = o
+                count += 1
+            else:
+                whole[0] = False
+        t -= step
     return count
 
 

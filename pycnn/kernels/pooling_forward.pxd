@@ -1,5 +1,7 @@
 # What the functions of pooling_forward.pyx hand each other.
 
+from cython cimport floating
+
 from pycnn.kernels.pooling_common cimport Axis, Rows, Steps, byte, place_t
 
 ctypedef struct Job:
@@ -45,6 +47,10 @@ ctypedef struct Job:
 
 # 0 where there is no memory.
 cdef bint pool_forward(Job* job, Py_ssize_t value_bytes) noexcept nogil
+
+# With channels in lanes: bytes of scratch memory, and rows of windows.
+cdef size_t prepare_forward(Job* job, Py_ssize_t value_bytes) noexcept nogil
+cdef void forward_rows(floating* tag, const Job* job, char* scratch, Py_ssize_t oh, Py_ssize_t oh_end) noexcept nogil
 
 ctypedef struct Scratch:
     void* best                  # kept rows

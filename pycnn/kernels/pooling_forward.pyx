@@ -401,6 +401,25 @@ cdef inline Py_ssize_t _list_size(const Job* job) noexcept nogil:
     return round_up(job.w.out, 16) + 16
 
 
+# For pooling_turned.pyx, which has channels in lanes: what the rows of windows need, and its bytes.
+cdef size_t prepare_forward(Job* job, Py_ssize_t value_bytes) noexcept nogil:
+    cdef Scratch s
+    cdef bint counts, first
+    job.rows = active_rows()
+    job.lanes = True
+    job.counts = job.first = NULL
+    _plan_lanes(job)
+    _choose_lists(job, &counts, &first)
+    return _lay_out(job, value_bytes, NULL, &s)
+
+
+cdef void forward_rows(floating* tag, const Job* job, char* scratch, Py_ssize_t oh, Py_ssize_t oh_end) noexcept nogil:
+    cdef Scratch s
+    _lay_out(job, sizeof(floating), scratch, &s)
+    for oh in range(oh, oh_end):
+        _lanes_tile(tag, job, &s, oh)
+
+
 cdef bint _run(floating* tag, Job* job) noexcept nogil:
     cdef Scratch s
     cdef bint counts, first, ready
@@ -427,3 +446,10 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 cdef bint pool_forward(Job* job, Py_ssize_t value_bytes) noexcept nogil:
     return _run(<float*> NULL, job) if value_bytes == sizeof(float) else _run(<double*> NULL, job)
+
+
+# Fused functions that other modules cimport have to be used once here to exist in both types.
+def _instantiate():
+    cdef Job job
+    forward_rows(<float*> NULL, &job, NULL, 0, 0)
+    forward_rows(<double*> NULL, &job, NULL, 0, 0)

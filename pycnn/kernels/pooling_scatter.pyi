@@ -1,0 +1,1 @@
+# Nothing for Python: the other kernels reach it by cimport.

@@ -1,0 +1,279 @@
+# Poolings of images whose columns are contiguous, computed as pooling_forward.pyx and pooling_backward.pyx do where
+# channels are: a vector of channels at a time is turned so that it lies in lanes, and what comes out is turned back.
+#
+# Turning costs some 20 instructions for a vector of cells, whatever the windows are like, and then each tap is one
+# vector. So this suits short rows, whose phases would be shorter than a vector, and windows that hardly overlap; of
+# wide overlapping ones the planar way combines the taps along a row once for all rows of windows.
+# A piece of work is a band of rows of one vector of channels, cut by the shape alone. Pieces share nothing but cells
+# that they read, so any number of threads gives the same bits.
+
+from cython cimport floating
+
+from pycnn.kernels._integers cimport ceil_div, floor_div, round_up
+from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._tiles cimport from_lanes, lanes, to_lanes
+from pycnn.kernels.pooling_backward cimport Job as BackwardJob, backward_rows, prepare_backward
+from pycnn.kernels.pooling_common cimport Axis, Steps, byte
+from pycnn.kernels.pooling_forward cimport Job as ForwardJob, forward_rows, prepare_forward
+
+cdef enum:
+    CELLS_PER_CHUNK = 32768  # about 10 us of work
+    TURNED_BYTES = 65536     # of a piece's cells
+    ALIGNMENT = 64
+
+# Rows of a plane, of all of them `height`, with the steps of the array that they are turned from or to.
+ctypedef struct Side:
+    void* array
+    Steps steps
+    Py_ssize_t width
+    Py_ssize_t rows             # of a piece at most
+
+ctypedef struct Turned:
+    ForwardJob forward          # of the turned arrays; without what differs from piece to piece
+    BackwardJob backward
+    bint back
+    Side cells                  # x or dx
+    Side windows                # y or dy
+    byte* codes                 # or NULL
+    Steps cs
+    Axis h
+    Py_ssize_t images
+    Py_ssize_t channels
+    Py_ssize_t vl
+    Py_ssize_t blocks           # vectors of channels of an image
+    Py_ssize_t band             # rows of what is written
+    Py_ssize_t bands
+    Py_ssize_t per_chunk
+    char* scratch
+    size_t cells_bytes
+    size_t windows_bytes
+    size_t codes_bytes
+    size_t slot_bytes
+
+# What differs.
+ctypedef struct Piece:
+    Py_ssize_t n
+    Py_ssize_t c
+    Py_ssize_t channels
+    Py_ssize_t cell             # first row of cells, and how many
+    Py_ssize_t cell_rows
+    Py_ssize_t window           # of windows
+    Py_ssize_t window_rows
+    void* cells                 # turned: [row][column][lane]
+    void* windows
+    byte* codes
+    char* scratch               # of the rows' functions
+
+
+cdef inline Steps _turned_steps(Py_ssize_t vl, Py_ssize_t width) noexcept nogil:
+    cdef Steps s
+    s.n = s.d = 0
+    s.c, s.w, s.h = 1, vl, vl * width
+    return s
+
+
+cdef void _find_piece(const Turned* job, Py_ssize_t number, Py_ssize_t slot, Piece* p) noexcept nogil:
+    cdef Py_ssize_t band = number % job.bands, block = number // job.bands
+    cdef Py_ssize_t first = band * job.band, reach = (job.h.kernel - 1) * job.h.dilation
+    cdef char* memory = job.scratch + <size_t> slot * job.slot_bytes
+    cdef Py_ssize_t last
+    p.n = block // job.blocks
+    p.c = block % job.blocks * job.vl
+    p.channels = min(job.vl, job.channels - p.c)
+    p.cells, memory = memory, memory + job.cells_bytes
+    p.windows, memory = memory, memory + job.windows_bytes
+    p.codes = <byte*> memory if job.codes != NULL else NULL
+    p.scratch = memory + job.codes_bytes
+    if job.back:
+        last = min(first + job.band, job.h.size)
+        p.cell, p.cell_rows = first, last - first
+        p.window = min(max(0, ceil_div(first + job.h.pad - reach, job.h.stride)), job.h.out)
+        p.window_rows = max(0, min(job.h.out, floor_div(last - 1 + job.h.pad, job.h.stride) + 1) - p.window)
+    else:
+        last = min(first + job.band, job.h.out)
+        p.window, p.window_rows = first, last - first
+        p.cell = min(max(0, first * job.h.stride - job.h.pad), job.h.size)
+        p.cell_rows = max(0, min(job.h.size, (last - 1) * job.h.stride - job.h.pad + reach + 1) - p.cell)
+
+
+# Rows row .. row + rows - 1 of a side from its array to lines, or back.
+cdef void _turn(const Side* side, const Piece* p, Py_ssize_t row, Py_ssize_t rows, floating* lines, Py_ssize_t vl,
+                bint back) noexcept nogil:
+    cdef floating* array = (<floating*> side.array + p.n * side.steps.n + p.c * side.steps.c + row * side.steps.h)
+    cdef Py_ssize_t _r, run = rows if side.steps.h == side.width * side.steps.w else 1  # rows that follow one another
+    if run == 0:
+        return
+    for _r in range(rows // run):
+        if back:
+            from_lanes(array, lines, side.steps.c, side.steps.w, run * side.width, p.channels)
+        else:
+            to_lanes(lines, array, side.steps.c, side.steps.w, run * side.width, p.channels)
+        array += side.steps.h
+        lines += side.width * vl
+
+
+cdef void _turn_codes(const Turned* job, const Piece* p, bint back) noexcept nogil:
+    cdef Py_ssize_t c, r, i, width = job.windows.width, vl = job.vl
+    cdef byte* row
+    cdef byte* line
+    for c in range(p.channels):
+        for r in range(p.window_rows):
+            row = job.codes + p.n * job.cs.n + (p.c + c) * job.cs.c + (p.window + r) * job.cs.h
+            line = p.codes + r * width * vl + c
+            if back:
+                for i in range(width):
+                    row[i * job.cs.w] = line[i * vl]
+            else:
+                for i in range(width):
+                    line[i * vl] = row[i * job.cs.w]
+
+
+cdef void _forward_piece(floating* tag, const Turned* job, const Piece* p, ForwardJob* turned) noexcept nogil:
+    cdef Py_ssize_t skipped = p.window * job.windows.width * job.vl
+    _turn(&job.cells, p, p.cell, p.cell_rows, <floating*> p.cells, job.vl, False)
+    turned.inner = p.channels
+    turned.x = <floating*> p.cells - p.cell * job.cells.width * job.vl
+    turned.y = <floating*> p.windows - skipped
+    if p.codes != NULL:
+        turned.codes = p.codes - skipped
+    if turned.places != NULL:
+        turned.places = job.forward.places + p.n * turned.ps.n + p.c * turned.ps.c
+    forward_rows(tag, turned, p.scratch, p.window, p.window + p.window_rows)
+    _turn(&job.windows, p, p.window, p.window_rows, <floating*> p.windows, job.vl, True)
+    if p.codes != NULL:
+        _turn_codes(job, p, True)
+
+
+cdef void _backward_piece(floating* tag, const Turned* job, const Piece* p, BackwardJob* turned) noexcept nogil:
+    cdef Py_ssize_t skipped = p.window * job.windows.width * job.vl
+    _turn(&job.windows, p, p.window, p.window_rows, <floating*> p.windows, job.vl, False)
+    if p.codes != NULL:
+        _turn_codes(job, p, False)
+        turned.codes = p.codes - skipped
+    turned.inner = p.channels
+    turned.dy = <floating*> p.windows - skipped
+    turned.dx = <floating*> p.cells - p.cell * job.cells.width * job.vl
+    backward_rows(tag, turned, p.scratch, p.cell, p.cell + p.cell_rows)
+    _turn(&job.cells, p, p.cell, p.cell_rows, <floating*> p.cells, job.vl, True)
+
+
+cdef inline void _chunk(floating* tag, const Turned* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    cdef Py_ssize_t number, last = min(job.images * job.blocks * job.bands, (chunk + 1) * job.per_chunk)
+    cdef ForwardJob forward
+    cdef BackwardJob backward
+    cdef Piece p
+    if job.back:
+        backward = job.backward
+    else:
+        forward = job.forward
+    for number in range(chunk * job.per_chunk, last):
+        _find_piece(job, number, slot, &p)
+        if job.back:
+            _backward_piece(tag, job, &p, &backward)
+        else:
+            _forward_piece(tag, job, &p, &forward)
+
+
+cdef void _chunk_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _chunk(<float*> NULL, <const Turned*> context, chunk, slot)
+
+
+cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
+    _chunk(<double*> NULL, <const Turned*> context, chunk, slot)
+
+
+# ---- cutting the work and running it
+
+cdef void _cut(Turned* job, Py_ssize_t value_bytes) noexcept nogil:
+    cdef Py_ssize_t reach = (job.h.kernel - 1) * job.h.dilation
+    cdef Py_ssize_t row = job.cells.width * job.vl * value_bytes
+    cdef Py_ssize_t fits = max(1, TURNED_BYTES // row), tall = job.h.size if job.back else job.h.out
+    job.band = fits if job.back else max(1, (fits - reach - 1) // job.h.stride + 1)
+    job.bands = ceil_div(tall, job.band)
+    job.band = ceil_div(tall, job.bands)
+    job.bands = ceil_div(tall, job.band)
+    if job.back:
+        job.cells.rows = job.band
+        job.windows.rows = min(job.h.out, (job.band - 1 + reach) // job.h.stride + 2)
+    else:
+        job.windows.rows = job.band
+        job.cells.rows = min(job.h.size, (job.band - 1) * job.h.stride + reach + 1)
+    job.blocks = ceil_div(job.channels, job.vl)
+    job.per_chunk = max(1, CELLS_PER_CHUNK // (job.cells.rows * job.cells.width * job.vl))
+    job.cells_bytes = round_up(job.cells.rows * row, ALIGNMENT)
+    job.windows_bytes = round_up(job.windows.rows * job.windows.width * job.vl * value_bytes, ALIGNMENT)
+    job.codes_bytes = 0
+    if job.codes != NULL:
+        job.codes_bytes = round_up(job.windows.rows * job.windows.width * job.vl, ALIGNMENT)
+    job.slot_bytes += job.cells_bytes + job.windows_bytes + job.codes_bytes
+
+
+cdef int _run(Turned* job, Py_ssize_t value_bytes) noexcept nogil:
+    _cut(job, value_bytes)
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    if job.scratch == NULL:
+        return 0
+    parallel_for(_chunk_f32 if value_bytes == sizeof(float) else _chunk_f64, job,
+                 ceil_div(job.images * job.blocks * job.bands, job.per_chunk))
+    release(job.scratch)
+    return 1
+
+
+# Images and channels, as one axis where they are evenly spaced.
+cdef void _set_planes(Turned* job, Py_ssize_t images, Py_ssize_t channels) noexcept nogil:
+    job.images, job.channels = images, channels
+    if (job.cells.steps.n == channels * job.cells.steps.c and job.windows.steps.n == channels * job.windows.steps.c
+            and (job.codes == NULL or job.cs.n == channels * job.cs.c)):
+        job.images, job.channels = 1, images * channels
+
+
+# Whether turning pays: strides that vectors cannot take apart, or rows of windows shorter than a vector, unless they
+# overlap so much that it counts how often each tap is taken. Fitted to timings with AVX2.
+cdef bint _pays(const Axis* d, const Axis* h, const Axis* w, Py_ssize_t channels, Py_ssize_t vl) noexcept nogil:
+    if d.size != 1 or d.out != 1 or d.kernel != 1 or d.pad != 0 or w.size == 1 or 2 * channels < vl:
+        return False
+    return w.stride >= 3 or (w.out < vl and h.out * w.out * h.kernel * w.kernel <= 16 * h.size * w.size)
+
+
+cdef int turned_forward(const ForwardJob* job, Py_ssize_t value_bytes) noexcept nogil:
+    cdef Turned turned
+    cdef ForwardJob* t = &turned.forward
+    cdef Py_ssize_t vl = lanes(<float*> NULL) if value_bytes == sizeof(float) else lanes(<double*> NULL)
+    if job.xs.w != 1 or (job.ys.w != 1 and job.w.out > 1):
+        return -1
+    turned.back = False
+    turned.vl, turned.h, turned.codes, turned.cs = vl, job.h, job.codes, job.cs
+    turned.cells.array, turned.cells.steps, turned.cells.width = <void*> job.x, job.xs, job.w.size
+    turned.windows.array, turned.windows.steps, turned.windows.width = job.y, job.ys, job.w.out
+    _set_planes(&turned, job.outer, job.inner)
+    if job.places != NULL and job.ps.n != job.inner * job.ps.c:
+        turned.images, turned.channels = job.outer, job.inner
+    if not _pays(&job.d, &job.h, &job.w, turned.channels, vl):
+        return -1
+    t[0] = job[0]
+    t.outer, t.inner = 1, vl
+    t.xs, t.ys = _turned_steps(vl, job.w.size), _turned_steps(vl, job.w.out)
+    t.cs = t.ys
+    turned.slot_bytes = prepare_forward(t, value_bytes)
+    return _run(&turned, value_bytes)
+
+
+cdef int turned_backward(const BackwardJob* job, Py_ssize_t value_bytes) noexcept nogil:
+    cdef Turned turned
+    cdef BackwardJob* t = &turned.backward
+    cdef Py_ssize_t vl = lanes(<float*> NULL) if value_bytes == sizeof(float) else lanes(<double*> NULL)
+    if job.xs.w != 1 or (job.gs.w != 1 and job.w.out > 1):
+        return -1
+    turned.back = True
+    turned.vl, turned.h, turned.codes, turned.cs = vl, job.h, <byte*> job.codes, job.cs
+    turned.cells.array, turned.cells.steps, turned.cells.width = job.dx, job.xs, job.w.size
+    turned.windows.array, turned.windows.steps, turned.windows.width = <void*> job.dy, job.gs, job.w.out
+    _set_planes(&turned, job.outer, job.inner)
+    if not _pays(&job.d, &job.h, &job.w, turned.channels, vl):
+        return -1
+    t[0] = job[0]
+    t.outer, t.inner = 1, vl
+    t.xs, t.gs = _turned_steps(vl, job.w.size), _turned_steps(vl, job.w.out)
+    t.cs = t.gs
+    turned.slot_bytes = prepare_backward(t, value_bytes)
+    return _run(&turned, value_bytes)
