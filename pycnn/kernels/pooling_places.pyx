@@ -108,11 +108,17 @@ cdef void _add(floating* tag, const Job* job, Py_ssize_t n, Py_ssize_t first, Py
     _clear(job, <char*> cells, channels, sizeof(floating))
     for i in range(job.d):
         for j in range(job.h):
+            at = i * job.fs.d + j * job.fs.h
+            p = i * job.ps.d + j * job.ps.h
+            if job.flat and channels == 1 and job.cs.w == 1:
+                for k in range(job.w):
+                    cells[places[p + k * job.ps.w]] += few[at + k * job.fs.w]
+                continue
             for k in range(job.w):
-                at = i * job.fs.d + j * job.fs.h + k * job.fs.w
-                p = i * job.ps.d + j * job.ps.h + k * job.ps.w
                 for c in range(channels):
                     cells[_cell(job, places[p + c * job.ps.c]) + c * job.cs.c] += few[at + c * job.fs.c]
+                at += job.fs.w
+                p += job.ps.w
 
 
 cdef void _move(word* tag, const Job* job, Py_ssize_t n, Py_ssize_t first, Py_ssize_t channels,
