@@ -241,6 +241,16 @@ static void NAME(share_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *s
     }
 }
 
+static void NAME(share_lanes)(REAL *RESTRICT dst, const REAL *RESTRICT src, const ptrdiff_t *RESTRICT begin,
+                              const ptrdiff_t *RESTRICT end, ptrdiff_t n, REAL scale) {
+    const vec by = vset(scale);
+    for (ptrdiff_t i = 0; i < n; i++, dst += VL) {
+        vec sum = vzero();
+        for (ptrdiff_t o = begin[i]; o < end[i]; o++) sum = vadd(sum, vload(src + o * VL));
+        vstore(dst, vdiv(sum, by));
+    }
+}
+
 ALWAYS_INLINE void NAME(select_runs)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step,
                                      const uint8_t *const *place, ptrdiff_t place_step, const uint8_t *code,
                                      ptrdiff_t taps, ptrdiff_t n, ptrdiff_t blocks) {
@@ -288,7 +298,8 @@ static void NAME(select_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *
 #include "pool_spread.inc.h"
 
 static const TYPED(pycnn_pool) NAME(pool_table) = {
-    NAME(split),       NAME(merge),      NAME(sum_rows), NAME(mean_rows), NAME(share_rows), NAME(select_rows),
+    NAME(split),       NAME(merge),      NAME(sum_rows), NAME(mean_rows), NAME(share_rows), NAME(share_lanes),
+    NAME(select_rows),
     NAME(bin_planes),  NAME(fill_planes), NAME(bin_row),    NAME(bin_lanes), NAME(max_values), NAME(max_first),
     NAME(max_next),    NAME(max_windows), NAME(mean_windows), NAME(max_spread), NAME(mean_spread), NAME(mean_gather),
     NAME(top_code),

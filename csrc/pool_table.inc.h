@@ -25,6 +25,9 @@ typedef struct {
     /* dst = sum of src[t] / count[t], in groups */
     void (*share_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step, const REAL *count,
                        ptrdiff_t taps, ptrdiff_t group, ptrdiff_t n, ptrdiff_t blocks);
+    /* dst[i] = the sum of src[o] for begin[i] <= o < end[i], divided by scale; vectors of all lanes, side by side */
+    void (*share_lanes)(REAL *dst, const REAL *src, const ptrdiff_t *begin, const ptrdiff_t *end, ptrdiff_t n,
+                        REAL scale);
     /* dst[j] = sum over taps of src[t][j] where place[t][j] == code[t] */
     void (*select_rows)(REAL *dst, ptrdiff_t dst_step, const REAL *const *src, ptrdiff_t src_step,
                         const uint8_t *const *place, ptrdiff_t place_step, const uint8_t *code, ptrdiff_t taps,

@@ -184,6 +184,14 @@ cdef inline void share_rows(const Rows* r, floating* dst, Py_ssize_t dst_step, c
         r.f64.share_rows(dst, dst_step, src, src_step, count, taps, group, n, blocks)
 
 
+cdef inline void share_lanes(const Rows* r, floating* dst, const floating* src, const Py_ssize_t* begin,
+                             const Py_ssize_t* end, Py_ssize_t n, floating scale) noexcept nogil:
+    if floating is float:
+        r.f32.share_lanes(dst, src, begin, end, n, scale)
+    else:
+        r.f64.share_lanes(dst, src, begin, end, n, scale)
+
+
 cdef inline void select_rows(const Rows* r, floating* dst, Py_ssize_t dst_step, const floating** src,
                              Py_ssize_t src_step, const byte** place, Py_ssize_t place_step, const byte* code,
                              Py_ssize_t taps, Py_ssize_t n, Py_ssize_t blocks) noexcept nogil:

@@ -8,12 +8,13 @@
 # that they read, so any number of threads gives the same bits.
 
 from cython cimport floating
+from libc.string cimport memset
 
 from pycnn.kernels._integers cimport ceil_div, floor_div, round_up
-from pycnn.kernels._runtime cimport allocate, num_slots, parallel_for, release
+from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_for, release
 from pycnn.kernels._tiles cimport from_lanes, lanes, to_lanes
 from pycnn.kernels.pooling_backward cimport Job as BackwardJob, backward_rows, prepare_backward
-from pycnn.kernels.pooling_common cimport Axis, Steps, byte
+from pycnn.kernels.pooling_common cimport Axis, Steps, byte, mean_rows, share_lanes, sum_rows, taps_counted
 from pycnn.kernels.pooling_forward cimport Job as ForwardJob, forward_rows, prepare_forward
 
 cdef enum:
@@ -44,6 +45,8 @@ ctypedef struct Turned:
     Py_ssize_t band             # rows of what is written
     Py_ssize_t bands
     Py_ssize_t per_chunk
+    Py_ssize_t* first           # of means' gradients without dilation: the windows that a column of cells sees
+    Py_ssize_t* last
     char* scratch
     size_t cells_bytes
     size_t windows_bytes
@@ -157,6 +160,53 @@ cdef void _backward_piece(floating* tag, const Turned* job, const Piece* p, Back
     _turn(&job.cells, p, p.cell, p.cell_rows, <floating*> p.cells, job.vl, True)
 
 
+# Divides each delta by what its window counts.
+cdef void _divide(floating* tag, const Turned* job, const Piece* p) noexcept nogil:
+    cdef const BackwardJob* b = &job.backward
+    cdef Py_ssize_t r, o, end
+    cdef floating* row
+    cdef const floating* src
+    for r in range(p.window_rows):
+        row = <floating*> p.windows + r * job.windows.width * job.vl
+        o = 0
+        while o < b.w.out:
+            end = o + 1
+            while end < b.w.out and taps_counted(&b.w, end, b.padded) == taps_counted(&b.w, o, b.padded):
+                end += 1
+            src = row + o * job.vl
+            mean_rows(&b.rows, <floating*> src, 0, &src, 0, 1, 1, (end - o) * job.vl, 1, <const floating*> NULL,
+                      <floating> taps_counted(&b.h, p.window + r, b.padded) * taps_counted(&b.w, o, b.padded))
+            o = end
+
+
+# A gradient of means: for each row of cells first its windows above each other, then these sums from left to right.
+cdef void _share_piece(floating* tag, const Turned* job, const Piece* p) noexcept nogil:
+    cdef const BackwardJob* b = &job.backward
+    cdef Py_ssize_t row_size = job.windows.width * job.vl
+    cdef const floating** src = <const floating**> p.scratch
+    cdef const floating* sums
+    cdef floating* down = <floating*> p.windows + job.windows.rows * row_size
+    cdef Py_ssize_t i, o, first, last
+    _turn(&job.windows, p, p.window, p.window_rows, <floating*> p.windows, job.vl, False)
+    if not b.uniform:
+        _divide(tag, job, p)
+    for i in range(p.cell_rows):
+        first = max(p.window, ceil_div(p.cell + i + job.h.pad - job.h.kernel + 1, job.h.stride))
+        last = min(p.window + p.window_rows, (p.cell + i + job.h.pad) // job.h.stride + 1)
+        for o in range(first, last):
+            src[o - first] = <floating*> p.windows + (o - p.window) * row_size
+        sums = src[0]
+        if last <= first:
+            memset(down, 0, <size_t> row_size * sizeof(floating))
+            sums = down
+        elif last - first > 1:
+            sum_rows(&b.rows, down, 0, src, 0, last - first, row_size, 1)
+            sums = down
+        share_lanes(&b.rows, <floating*> p.cells + i * job.cells.width * job.vl, sums, job.first, job.last,
+                    job.cells.width, <floating> b.divisor)
+    _turn(&job.cells, p, p.cell, p.cell_rows, <floating*> p.cells, job.vl, True)
+
+
 cdef inline void _chunk(floating* tag, const Turned* job, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Py_ssize_t number, last = min(job.images * job.blocks * job.bands, (chunk + 1) * job.per_chunk)
     cdef ForwardJob forward
@@ -168,7 +218,9 @@ cdef inline void _chunk(floating* tag, const Turned* job, Py_ssize_t chunk, Py_s
         forward = job.forward
     for number in range(chunk * job.per_chunk, last):
         _find_piece(job, number, slot, &p)
-        if job.back:
+        if job.first != NULL:
+            _share_piece(tag, job, &p)
+        elif job.back:
             _backward_piece(tag, job, &p, &backward)
         else:
             _forward_piece(tag, job, &p, &forward)
@@ -201,18 +253,32 @@ cdef void _cut(Turned* job, Py_ssize_t value_bytes) noexcept nogil:
     job.blocks = ceil_div(job.channels, job.vl)
     job.per_chunk = max(1, CELLS_PER_CHUNK // (job.cells.rows * job.cells.width * job.vl))
     job.cells_bytes = round_up(job.cells.rows * row, ALIGNMENT)
-    job.windows_bytes = round_up(job.windows.rows * job.windows.width * job.vl * value_bytes, ALIGNMENT)
+    # One row more, for the sums of a mean's gradient.
+    job.windows_bytes = round_up((job.windows.rows + job.back) * job.windows.width * job.vl * value_bytes, ALIGNMENT)
     job.codes_bytes = 0
     if job.codes != NULL:
         job.codes_bytes = round_up(job.windows.rows * job.windows.width * job.vl, ALIGNMENT)
     job.slot_bytes += job.cells_bytes + job.windows_bytes + job.codes_bytes
 
 
-cdef int _run(Turned* job, Py_ssize_t value_bytes) noexcept nogil:
+cdef void _list_windows(const Axis* w, Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(w.size):
+        first[i] = max(0, ceil_div(i + w.pad - w.kernel + 1, w.stride))
+        last[i] = min(w.out, (i + w.pad) // w.stride + 1)
+
+
+cdef int _run(Turned* job, Py_ssize_t value_bytes, bint lists) noexcept nogil:
+    cdef size_t list_bytes = <size_t> job.cells.width * sizeof(Py_ssize_t) if lists else 0
     _cut(job, value_bytes)
-    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots())
+    job.first = NULL
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots() + 2 * list_bytes)
     if job.scratch == NULL:
         return 0
+    if lists and not measuring():
+        job.first = <Py_ssize_t*> (job.scratch + job.slot_bytes * <size_t> num_slots())
+        job.last = job.first + job.cells.width
+        _list_windows(&job.backward.w, job.first, job.last)
     parallel_for(_chunk_f32 if value_bytes == sizeof(float) else _chunk_f64, job,
                  ceil_div(job.images * job.blocks * job.bands, job.per_chunk))
     release(job.scratch)
@@ -227,11 +293,14 @@ cdef void _set_planes(Turned* job, Py_ssize_t images, Py_ssize_t channels) noexc
         job.images, job.channels = 1, images * channels
 
 
+# Images of one plane, and channels that fill half of the lanes.
+cdef inline bint _fits(const Axis* d, const Axis* w, Py_ssize_t channels, Py_ssize_t vl) noexcept nogil:
+    return d.size == 1 and d.out == 1 and d.kernel == 1 and d.pad == 0 and w.size > 1 and 2 * channels >= vl
+
+
 # Whether turning pays: strides that vectors cannot take apart, or rows of windows shorter than a vector, unless they
 # overlap so much that it counts how often each tap is taken. Fitted to timings with AVX2.
-cdef bint _pays(const Axis* d, const Axis* h, const Axis* w, Py_ssize_t channels, Py_ssize_t vl) noexcept nogil:
-    if d.size != 1 or d.out != 1 or d.kernel != 1 or d.pad != 0 or w.size == 1 or 2 * channels < vl:
-        return False
+cdef inline bint _pays(const Axis* h, const Axis* w, Py_ssize_t vl) noexcept nogil:
     return w.stride >= 3 or (w.out < vl and h.out * w.out * h.kernel * w.kernel <= 16 * h.size * w.size)
 
 
@@ -248,19 +317,20 @@ cdef int turned_forward(const ForwardJob* job, Py_ssize_t value_bytes) noexcept 
     _set_planes(&turned, job.outer, job.inner)
     if job.places != NULL and job.ps.n != job.inner * job.ps.c:
         turned.images, turned.channels = job.outer, job.inner
-    if not _pays(&job.d, &job.h, &job.w, turned.channels, vl):
+    if not _fits(&job.d, &job.w, turned.channels, vl) or not _pays(&job.h, &job.w, vl):
         return -1
     t[0] = job[0]
     t.outer, t.inner = 1, vl
     t.xs, t.ys = _turned_steps(vl, job.w.size), _turned_steps(vl, job.w.out)
     t.cs = t.ys
     turned.slot_bytes = prepare_forward(t, value_bytes)
-    return _run(&turned, value_bytes)
+    return _run(&turned, value_bytes, False)
 
 
 cdef int turned_backward(const BackwardJob* job, Py_ssize_t value_bytes) noexcept nogil:
     cdef Turned turned
     cdef BackwardJob* t = &turned.backward
+    cdef bint shares
     cdef Py_ssize_t vl = lanes(<float*> NULL) if value_bytes == sizeof(float) else lanes(<double*> NULL)
     if job.xs.w != 1 or (job.gs.w != 1 and job.w.out > 1):
         return -1
@@ -269,11 +339,12 @@ cdef int turned_backward(const BackwardJob* job, Py_ssize_t value_bytes) noexcep
     turned.cells.array, turned.cells.steps, turned.cells.width = job.dx, job.xs, job.w.size
     turned.windows.array, turned.windows.steps, turned.windows.width = <void*> job.dy, job.gs, job.w.out
     _set_planes(&turned, job.outer, job.inner)
-    if not _pays(&job.d, &job.h, &job.w, turned.channels, vl):
+    shares = job.codes == NULL and job.h.dilation == 1 and job.w.dilation == 1
+    if not _fits(&job.d, &job.w, turned.channels, vl) or not (shares or _pays(&job.h, &job.w, vl)):
         return -1
     t[0] = job[0]
     t.outer, t.inner = 1, vl
     t.xs, t.gs = _turned_steps(vl, job.w.size), _turned_steps(vl, job.w.out)
     t.cs = t.gs
     turned.slot_bytes = prepare_backward(t, value_bytes)
-    return _run(&turned, value_bytes)
+    return _run(&turned, value_bytes, shares)
