@@ -247,7 +247,7 @@ static void NAME(share_lanes)(REAL *RESTRICT dst, const REAL *RESTRICT src, cons
     for (ptrdiff_t i = 0; i < n; i++, dst += VL) {
         vec sum = vzero();
         for (ptrdiff_t o = begin[i]; o < end[i]; o++) sum = vadd(sum, vload(src + o * VL));
-        vstore(dst, vdiv(sum, by));
+        vstore(dst, scale == 1 ? sum : vdiv(sum, by));
     }
 }
 

@@ -30,6 +30,11 @@ CASES = [
     (5, (30, 25), 3, 2, 1),
     (6, (12, 20), 2, 2, 0),
     (4, (6, 100), 3, 1, 1),
+    (16, (20, 30), 2, 1, 0),
+    (9, (33, 40), (5, 7), 1, (2, 3)),
+    (12, (16, 70), 4, 2, 1),
+    (8, (9, 40), 3, (1, 2), 1),
+    (10, (14, 12), 3, 9, 1),
 ]
 SPECIAL = [0.0, -0.0, 1.0, 3.0, -np.inf, np.inf, np.nan]
 
@@ -81,13 +86,16 @@ def test_max(case: Any, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [{"count_include_pad": True}, {"count_include_pad": False}, {"divisor_override": 7}, {"ceil_mode": True}],
+    ids=str,
+)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_mean(case: Any, padded: bool, dtype: Any) -> None:
-    """Means and their gradients, with and without the padding in the count."""
+def test_mean(case: Any, options: dict[str, Any], dtype: Any) -> None:
+    """Means and their gradients, with what they may be divided by."""
     rng = np.random.default_rng(2)
     channels, size, *window = case
-    options = {"count_include_pad": padded}
     x = image(rng, channels, size, dtype)
     y = F.avg_pool2d(strided(x), *window, **options)
     dy = rng.standard_normal(y.shape).astype(dtype)

@@ -124,7 +124,8 @@ cdef extern from "tiles.h" nogil:
                           const float*, float) noexcept nogil
         void (*share_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*share_lanes)(float*, const float*, const Py_ssize_t*, const Py_ssize_t*, Py_ssize_t, float) noexcept nogil
+        void (*share_lanes)(float*, const float*, const Py_ssize_t*, const Py_ssize_t*, Py_ssize_t,
+                            float) noexcept nogil
         void (*select_rows)(float*, Py_ssize_t, const float**, Py_ssize_t, const unsigned char**, Py_ssize_t,
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*bin_planes)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -164,7 +165,8 @@ cdef extern from "tiles.h" nogil:
                           Py_ssize_t, const double*, double) noexcept nogil
         void (*share_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t, Py_ssize_t) noexcept nogil
-        void (*share_lanes)(double*, const double*, const Py_ssize_t*, const Py_ssize_t*, Py_ssize_t, double) noexcept nogil
+        void (*share_lanes)(double*, const double*, const Py_ssize_t*, const Py_ssize_t*, Py_ssize_t,
+                            double) noexcept nogil
         void (*select_rows)(double*, Py_ssize_t, const double**, Py_ssize_t, const unsigned char**, Py_ssize_t,
                             const unsigned char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*bin_planes)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,

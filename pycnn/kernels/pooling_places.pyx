@@ -104,7 +104,7 @@ cdef void _add(floating* tag, const Job* job, Py_ssize_t n, Py_ssize_t first, Py
     cdef floating* cells = <floating*> job.cells + n * job.cs.n + first * job.cs.c
     cdef const floating* few = <const floating*> job.few + n * job.fs.n + first * job.fs.c
     cdef const place_t* places = job.places + n * job.ps.n + first * job.ps.c
-    cdef Py_ssize_t i, j, k, c, at, p
+    cdef Py_ssize_t i, j, k, _k, c, at, p
     _clear(job, <char*> cells, channels, sizeof(floating))
     for i in range(job.d):
         for j in range(job.h):
@@ -114,7 +114,7 @@ cdef void _add(floating* tag, const Job* job, Py_ssize_t n, Py_ssize_t first, Py
                 for k in range(job.w):
                     cells[places[p + k * job.ps.w]] += few[at + k * job.fs.w]
                 continue
-            for k in range(job.w):
+            for _k in range(job.w):
                 for c in range(channels):
                     cells[_cell(job, places[p + c * job.ps.c]) + c * job.cs.c] += few[at + c * job.fs.c]
                 at += job.fs.w

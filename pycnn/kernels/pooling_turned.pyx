@@ -2,8 +2,10 @@
 # channels are: a vector of channels at a time is turned so that it lies in lanes, and what comes out is turned back.
 #
 # Turning costs some 20 instructions for a vector of cells, whatever the windows are like, and then each tap is one
-# vector. So this suits short rows, whose phases would be shorter than a vector, and windows that hardly overlap; of
-# wide overlapping ones the planar way combines the taps along a row once for all rows of windows.
+# vector. Means without dilation have loops here: the taps along a row are added up once for all windows that see the
+# row, so nothing but small windows side by side in long rows is faster elsewhere. Maxima are those of the other files,
+# which take each tap for each window, so for them this suits short rows, whose phases would be shorter than a vector,
+# and windows that hardly overlap.
 # A piece of work is a band of rows of one vector of channels, cut by the shape alone. Pieces share nothing but cells
 # that they read, so any number of threads gives the same bits.
 
@@ -45,8 +47,9 @@ ctypedef struct Turned:
     Py_ssize_t band             # rows of what is written
     Py_ssize_t bands
     Py_ssize_t per_chunk
-    Py_ssize_t* first           # of means' gradients without dilation: the windows that a column of cells sees
-    Py_ssize_t* last
+    Py_ssize_t* first           # of means without dilation: the cells of each window along a row, or
+    Py_ssize_t* last            # for their gradients the windows of each cell; NULL elsewhere
+    void* counts                # of means: for each column and lane, where columns count differently, or NULL
     char* scratch
     size_t cells_bytes
     size_t windows_bytes
@@ -160,6 +163,39 @@ cdef void _backward_piece(floating* tag, const Turned* job, const Piece* p, Back
     _turn(&job.cells, p, p.cell, p.cell_rows, <floating*> p.cells, job.vl, True)
 
 
+# What the windows of row oh are divided by: _scale of pooling_forward.pyx.
+cdef inline floating _scale(const ForwardJob* f, floating* tag, Py_ssize_t oh) noexcept nogil:
+    cdef double count
+    if f.divisor != 0:
+        return <floating> f.divisor
+    count = <double> taps_counted(&f.h, oh, f.padded)
+    return <floating> (count * f.column_count if f.column_count else count)
+
+
+# Means: the taps along each row of cells, which stay for all rows of windows that see it, then the rows of a window.
+cdef void _mean_piece(floating* tag, const Turned* job, const Piece* p) noexcept nogil:
+    cdef const ForwardJob* f = &job.forward
+    cdef Py_ssize_t row_size = job.windows.width * job.vl
+    cdef const floating** src = <const floating**> p.scratch
+    cdef floating* across = <floating*> p.windows + job.windows.rows * row_size
+    cdef Py_ssize_t i, o, first, last
+    _turn(&job.cells, p, p.cell, p.cell_rows, <floating*> p.cells, job.vl, False)
+    for i in range(p.cell_rows):
+        share_lanes(&f.rows, across + i * row_size, <const floating*> p.cells + i * job.cells.width * job.vl, job.first,
+                    job.last, job.windows.width, <floating> 1)
+    for o in range(p.window, p.window + p.window_rows):
+        first = max(p.cell, o * job.h.stride - job.h.pad)
+        last = min(p.cell + p.cell_rows, o * job.h.stride - job.h.pad + job.h.kernel)
+        for i in range(first, last):
+            src[i - first] = across + (i - p.cell) * row_size
+        if last <= first:  # a window of nothing but padding
+            memset(across + p.cell_rows * row_size, 0, <size_t> row_size * sizeof(floating))
+            src[0], first, last = across + p.cell_rows * row_size, 0, 1
+        mean_rows(&f.rows, <floating*> p.windows + (o - p.window) * row_size, 0, src, 0, last - first, last - first,
+                  row_size, 1, <const floating*> job.counts, _scale(f, tag, o))
+    _turn(&job.windows, p, p.window, p.window_rows, <floating*> p.windows, job.vl, True)
+
+
 # Divides each delta by what its window counts.
 cdef void _divide(floating* tag, const Turned* job, const Piece* p) noexcept nogil:
     cdef const BackwardJob* b = &job.backward
@@ -218,8 +254,10 @@ cdef inline void _chunk(floating* tag, const Turned* job, Py_ssize_t chunk, Py_s
         forward = job.forward
     for number in range(chunk * job.per_chunk, last):
         _find_piece(job, number, slot, &p)
-        if job.first != NULL:
+        if job.first != NULL and job.back:
             _share_piece(tag, job, &p)
+        elif job.first != NULL:
+            _mean_piece(tag, job, &p)
         elif job.back:
             _backward_piece(tag, job, &p, &backward)
         else:
@@ -236,9 +274,10 @@ cdef void _chunk_f64(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
 
 # ---- cutting the work and running it
 
-cdef void _cut(Turned* job, Py_ssize_t value_bytes) noexcept nogil:
+cdef void _cut(Turned* job, Py_ssize_t value_bytes, bint means) noexcept nogil:
     cdef Py_ssize_t reach = (job.h.kernel - 1) * job.h.dilation
     cdef Py_ssize_t row = job.cells.width * job.vl * value_bytes
+    cdef Py_ssize_t sums = 0
     cdef Py_ssize_t fits = max(1, TURNED_BYTES // row), tall = job.h.size if job.back else job.h.out
     job.band = fits if job.back else max(1, (fits - reach - 1) // job.h.stride + 1)
     job.bands = ceil_div(tall, job.band)
@@ -253,12 +292,20 @@ cdef void _cut(Turned* job, Py_ssize_t value_bytes) noexcept nogil:
     job.blocks = ceil_div(job.channels, job.vl)
     job.per_chunk = max(1, CELLS_PER_CHUNK // (job.cells.rows * job.cells.width * job.vl))
     job.cells_bytes = round_up(job.cells.rows * row, ALIGNMENT)
-    # One row more, for the sums of a mean's gradient.
-    job.windows_bytes = round_up((job.windows.rows + job.back) * job.windows.width * job.vl * value_bytes, ALIGNMENT)
+    if means:  # rows of sums: one of a gradient, else one for each row of cells and one of zeros
+        sums = 1 if job.back else job.cells.rows + 1
+    job.windows_bytes = round_up((job.windows.rows + sums) * job.windows.width * job.vl * value_bytes, ALIGNMENT)
     job.codes_bytes = 0
     if job.codes != NULL:
         job.codes_bytes = round_up(job.windows.rows * job.windows.width * job.vl, ALIGNMENT)
     job.slot_bytes += job.cells_bytes + job.windows_bytes + job.codes_bytes
+
+
+cdef void _list_cells(const Axis* w, Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
+    cdef Py_ssize_t o
+    for o in range(w.out):
+        first[o] = min(max(0, o * w.stride - w.pad), w.size)
+        last[o] = max(first[o], min(w.size, o * w.stride - w.pad + w.kernel))
 
 
 cdef void _list_windows(const Axis* w, Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
@@ -268,17 +315,41 @@ cdef void _list_windows(const Axis* w, Py_ssize_t* first, Py_ssize_t* last) noex
         last[i] = min(w.out, (i + w.pad) // w.stride + 1)
 
 
-cdef int _run(Turned* job, Py_ssize_t value_bytes, bint lists) noexcept nogil:
-    cdef size_t list_bytes = <size_t> job.cells.width * sizeof(Py_ssize_t) if lists else 0
-    _cut(job, value_bytes)
-    job.first = NULL
-    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots() + 2 * list_bytes)
+# The lists of means, behind the slots.
+cdef void _fill_lists(floating* tag, Turned* job, char* memory, size_t list_bytes) noexcept nogil:
+    cdef const ForwardJob* f = &job.forward
+    cdef Py_ssize_t o, c
+    cdef floating* counts = <floating*> (memory + 2 * list_bytes)
+    job.first, job.last = <Py_ssize_t*> memory, <Py_ssize_t*> (memory + list_bytes)
+    if job.back:
+        _list_windows(&job.backward.w, job.first, job.last)
+        return
+    _list_cells(&f.w, job.first, job.last)
+    if f.divisor != 0 or f.column_count != 0:
+        return
+    job.counts = counts
+    for o in range(f.w.out):
+        for c in range(job.vl):
+            counts[o * job.vl + c] = <floating> taps_counted(&f.w, o, f.padded)
+
+
+cdef int _run(Turned* job, Py_ssize_t value_bytes, bint means) noexcept nogil:
+    cdef Py_ssize_t columns = job.cells.width if job.back else job.windows.width
+    cdef size_t list_bytes = <size_t> columns * sizeof(Py_ssize_t) if means else 0
+    cdef size_t counts_bytes = <size_t> (columns * job.vl * value_bytes) if means and not job.back else 0
+    cdef char* lists
+    _cut(job, value_bytes, means)
+    job.first = job.last = NULL
+    job.counts = NULL
+    job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots() + 2 * list_bytes + counts_bytes)
     if job.scratch == NULL:
         return 0
-    if lists and not measuring():
-        job.first = <Py_ssize_t*> (job.scratch + job.slot_bytes * <size_t> num_slots())
-        job.last = job.first + job.cells.width
-        _list_windows(&job.backward.w, job.first, job.last)
+    if means and not measuring():
+        lists = job.scratch + job.slot_bytes * <size_t> num_slots()
+        if value_bytes == sizeof(float):
+            _fill_lists(<float*> NULL, job, lists, list_bytes)
+        else:
+            _fill_lists(<double*> NULL, job, lists, list_bytes)
     parallel_for(_chunk_f32 if value_bytes == sizeof(float) else _chunk_f64, job,
                  ceil_div(job.images * job.blocks * job.bands, job.per_chunk))
     release(job.scratch)
@@ -307,6 +378,7 @@ cdef inline bint _pays(const Axis* h, const Axis* w, Py_ssize_t vl) noexcept nog
 cdef int turned_forward(const ForwardJob* job, Py_ssize_t value_bytes) noexcept nogil:
     cdef Turned turned
     cdef ForwardJob* t = &turned.forward
+    cdef bint means
     cdef Py_ssize_t vl = lanes(<float*> NULL) if value_bytes == sizeof(float) else lanes(<double*> NULL)
     if job.xs.w != 1 or (job.ys.w != 1 and job.w.out > 1):
         return -1
@@ -317,20 +389,23 @@ cdef int turned_forward(const ForwardJob* job, Py_ssize_t value_bytes) noexcept 
     _set_planes(&turned, job.outer, job.inner)
     if job.places != NULL and job.ps.n != job.inner * job.ps.c:
         turned.images, turned.channels = job.outer, job.inner
-    if not _fits(&job.d, &job.w, turned.channels, vl) or not _pays(&job.h, &job.w, vl):
+    means = job.mean and job.h.dilation == 1 and job.w.dilation == 1
+    if not _fits(&job.d, &job.w, turned.channels, vl):
+        return -1
+    if not (_pays(&job.h, &job.w, vl) or (means and (job.w.stride > 1 or job.w.kernel > 3 or job.w.out < 4 * vl))):
         return -1
     t[0] = job[0]
     t.outer, t.inner = 1, vl
     t.xs, t.ys = _turned_steps(vl, job.w.size), _turned_steps(vl, job.w.out)
     t.cs = t.ys
     turned.slot_bytes = prepare_forward(t, value_bytes)
-    return _run(&turned, value_bytes, False)
+    return _run(&turned, value_bytes, means)
 
 
 cdef int turned_backward(const BackwardJob* job, Py_ssize_t value_bytes) noexcept nogil:
     cdef Turned turned
     cdef BackwardJob* t = &turned.backward
-    cdef bint shares
+    cdef bint means
     cdef Py_ssize_t vl = lanes(<float*> NULL) if value_bytes == sizeof(float) else lanes(<double*> NULL)
     if job.xs.w != 1 or (job.gs.w != 1 and job.w.out > 1):
         return -1
@@ -339,12 +414,12 @@ cdef int turned_backward(const BackwardJob* job, Py_ssize_t value_bytes) noexcep
     turned.cells.array, turned.cells.steps, turned.cells.width = job.dx, job.xs, job.w.size
     turned.windows.array, turned.windows.steps, turned.windows.width = <void*> job.dy, job.gs, job.w.out
     _set_planes(&turned, job.outer, job.inner)
-    shares = job.codes == NULL and job.h.dilation == 1 and job.w.dilation == 1
-    if not _fits(&job.d, &job.w, turned.channels, vl) or not (shares or _pays(&job.h, &job.w, vl)):
+    means = job.codes == NULL and job.h.dilation == 1 and job.w.dilation == 1
+    if not _fits(&job.d, &job.w, turned.channels, vl) or not (means or _pays(&job.h, &job.w, vl)):
         return -1
     t[0] = job[0]
     t.outer, t.inner = 1, vl
     t.xs, t.gs = _turned_steps(vl, job.w.size), _turned_steps(vl, job.w.out)
     t.cs = t.gs
     turned.slot_bytes = prepare_backward(t, value_bytes)
-    return _run(&turned, value_bytes, shares)
+    return _run(&turned, value_bytes, means)
