@@ -225,10 +225,13 @@ static void NAME(dw_sum)(REAL *dst, const REAL *src, const REAL *weight, const p
         each.cols = each.src_line = each.tap_line = each.dst_line = VL;
         NAME(dw_sum_any)(dst, src, weight, &each, bias, accumulate);
         if (whole == p->cols) return;
+        /* The row may end with src, and with dst: a whole vector up to its end, or what is added to in part, as then the
+         * planes are copies with room behind them. */
+        const ptrdiff_t rest = accumulate ? whole : p->cols - VL;
         each.rows = 1;
-        each.cols = p->cols - whole;
-        each.spill = 0; /* the row may end with dst */
-        NAME(dw_sum_any)(dst + whole, src + whole, weight, &each, bias, accumulate);
+        each.cols = p->cols - rest;
+        each.spill = 0;
+        NAME(dw_sum_any)(dst + rest, src + rest, weight, &each, bias, accumulate);
         return;
     }
     const ptrdiff_t classes = NAME(dw_classes)(p, &each);

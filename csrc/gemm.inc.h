@@ -445,7 +445,8 @@ static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdif
     const ptrdiff_t width = vectors * VL;
     for (ptrdiff_t m = 0; m < rows; m += MR, a += k * MR) {
         const ptrdiff_t used = rows - m < MR ? rows - m : MR;
-        const ptrdiff_t rest = (rows - 1 - m) / MR; /* tiles after this one; a vector ahead with each of the last 3 */
+        const ptrdiff_t rest = (rows - 1 - m) / MR; /* tiles after this one; a vector ahead with each of the last 3,
+                                                      * before that what the tile itself reads next */
         const REAL *next = rest < 3 ? ahead[rest] : b + STEPS_AHEAD * b_step + 3 * VL - 1;
         const ptrdiff_t next_step = rest < 3 ? ahead_step : b_step;
         REAL *c = tile[m / MR % 2];

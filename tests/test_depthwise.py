@@ -172,6 +172,25 @@ def test_stays_inside_the_arrays(isa_name: str, at_end: bool, channels: int, fil
                     np.testing.assert_array_equal(run(which, x, weight, dy, out=out, **kwargs), want[which])
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("isa_name", ISAS)
+def test_one_row_stays_inside_the_arrays(isa_name: str, at_end: bool, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    for width in (*range(8, 21), 31, 33, 35, 39, 49):
+        for kernel, padding in ((1, 0), (3, 0), (3, 1), (5, 0)):
+            x = integers(rng, (1, 2 * channels, 1, width), np.float32)
+            weight = integers(rng, (2, channels, 1, kernel), np.float32)
+            kwargs = {"padding": (0, padding), "groups": 2}
+            dy = integers(rng, F.conv2d(x, weight, **kwargs).shape, np.float32)
+            want = plain(x, weight, dy, (1, 1), ((0, 0), (padding, padding)), (1, 1), 2)
+            x, weight, dy = (guarded(a, at_end) for a in (x, weight, dy))
+            with isa(isa_name):
+                for which in PASSES:
+                    out = guarded(np.zeros_like(want[which], np.float32), at_end)
+                    np.testing.assert_array_equal(run(which, x, weight, dy, out=out, **kwargs), want[which])
+
+
 @pytest.mark.parametrize("at_end", [False, True])
 @pytest.mark.parametrize("isa_name", ISAS)
 def test_channels_last_stays_inside_the_arrays(isa_name: str, at_end: bool) -> None:

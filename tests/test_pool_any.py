@@ -125,3 +125,19 @@ def test_out_and_threads() -> None:
             same(F.avg_pool2d_backward(dy, x.shape, 3, 3, out=dx_out), mean_dx)
     finally:
         _runtime.set_num_threads(before)
+
+
+def test_windows_much_larger_than_the_image() -> None:
+    """Their taps are never listed: on eight threads that would take gigabytes."""
+    x = np.arange(800, dtype=np.float32).reshape(1, 8, 10, 10)
+    dy = np.ones((1, 8, 1, 1), np.float32)
+    kernel, padding = 20001, 10000
+    before = _runtime.num_threads()
+    _runtime.set_num_threads(8)
+    try:
+        y = F.avg_pool2d(x, kernel, padding=padding, count_include_pad=False)
+        dx = F.avg_pool2d_backward(dy, x.shape, kernel, padding=padding, count_include_pad=False)
+    finally:
+        _runtime.set_num_threads(before)
+    np.testing.assert_allclose(y[0, :, 0, 0], x[0].mean((1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(dx, np.full_like(x, 0.01), rtol=1e-6)

@@ -21,7 +21,9 @@ from pycnn.kernels.pooling_forward cimport Job as ForwardJob, forward_rows, prep
 
 cdef enum:
     CELLS_PER_CHUNK = 32768  # about 10 us of work
-    TURNED_BYTES = 65536     # of a piece's cells
+    TURNED_BYTES = 65536     # of a piece's cells, if one row of windows sees no more
+    MOST_TAPS = 1 << 16      # of a window: a list of them has to fit too
+    MOST_BYTES = 2 << 20     # of a thread: of windows that want more the planar way wants less
     ALIGNMENT = 64
 
 # Rows of a plane, of all of them `height`, with the steps of the array that they are turned from or to.
@@ -339,6 +341,8 @@ cdef int _run(Turned* job, Py_ssize_t value_bytes, bint means) noexcept nogil:
     cdef size_t counts_bytes = <size_t> (columns * job.vl * value_bytes) if means and not job.back else 0
     cdef char* lists
     _cut(job, value_bytes, means)
+    if job.slot_bytes > MOST_BYTES:
+        return -1
     job.first = job.last = NULL
     job.counts = NULL
     job.scratch = <char*> allocate(job.slot_bytes * <size_t> num_slots() + 2 * list_bytes + counts_bytes)
@@ -365,14 +369,16 @@ cdef void _set_planes(Turned* job, Py_ssize_t images, Py_ssize_t channels) noexc
 
 
 # Images of one plane, and channels that fill half of the lanes.
-cdef inline bint _fits(const Axis* d, const Axis* w, Py_ssize_t channels, Py_ssize_t vl) noexcept nogil:
+cdef inline bint _fits(const Axis* d, const Axis* h, const Axis* w, Py_ssize_t channels, Py_ssize_t vl) noexcept nogil:
+    if <double> h.kernel * w.kernel > MOST_TAPS:
+        return False
     return d.size == 1 and d.out == 1 and d.kernel == 1 and d.pad == 0 and w.size > 1 and 2 * channels >= vl
 
 
 # Whether turning pays: strides that vectors cannot take apart, or rows of windows shorter than a vector, unless they
 # overlap so much that it counts how often each tap is taken. Fitted to timings with AVX2.
 cdef inline bint _pays(const Axis* h, const Axis* w, Py_ssize_t vl) noexcept nogil:
-    return w.stride >= 3 or (w.out < vl and h.out * w.out * h.kernel * w.kernel <= 16 * h.size * w.size)
+    return w.stride >= 3 or (w.out < vl and <double> h.out * w.out * h.kernel * w.kernel <= 16.0 * h.size * w.size)
 
 
 cdef int turned_forward(const ForwardJob* job, Py_ssize_t value_bytes) noexcept nogil:
@@ -390,7 +396,7 @@ cdef int turned_forward(const ForwardJob* job, Py_ssize_t value_bytes) noexcept 
     if job.places != NULL and job.ps.n != job.inner * job.ps.c:
         turned.images, turned.channels = job.outer, job.inner
     means = job.mean and job.h.dilation == 1 and job.w.dilation == 1
-    if not _fits(&job.d, &job.w, turned.channels, vl):
+    if not _fits(&job.d, &job.h, &job.w, turned.channels, vl):
         return -1
     if not (_pays(&job.h, &job.w, vl) or (means and (job.w.stride > 1 or job.w.kernel > 3 or job.w.out < 4 * vl))):
         return -1
@@ -415,7 +421,7 @@ cdef int turned_backward(const BackwardJob* job, Py_ssize_t value_bytes) noexcep
     turned.windows.array, turned.windows.steps, turned.windows.width = <void*> job.dy, job.gs, job.w.out
     _set_planes(&turned, job.outer, job.inner)
     means = job.codes == NULL and job.h.dilation == 1 and job.w.dilation == 1
-    if not _fits(&job.d, &job.w, turned.channels, vl) or not (means or _pays(&job.h, &job.w, vl)):
+    if not _fits(&job.d, &job.h, &job.w, turned.channels, vl) or not (means or _pays(&job.h, &job.w, vl)):
         return -1
     t[0] = job[0]
     t.outer, t.inner = 1, vl
