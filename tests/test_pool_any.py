@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pool_bits import Array, same, strided
+from vectors import poison, thread_count
 
 from pycnn import functional as F
 from pycnn.kernels import _runtime
@@ -44,9 +45,8 @@ def isa(request: pytest.FixtureRequest) -> Any:
     """Run on every instruction set, with outputs poisoned before they are written."""
     before = _runtime.active_isa()
     _runtime.select_isa(request.param)
-    _runtime.set_poison(True)
-    yield request.param
-    _runtime.set_poison(False)
+    with poison():
+        yield request.param
     _runtime.select_isa(before)
 
 
@@ -115,16 +115,12 @@ def test_out_and_threads() -> None:
     dx = F.max_pool2d_backward(dy, winners, x.shape, 3, 3)
     mean, mean_dx = F.avg_pool2d(x, 5, 3), F.avg_pool2d_backward(dy, x.shape, 3, 3)
     out, dx_out = apart(np.full_like(y, np.nan)), apart(np.full_like(x, np.nan))
-    before = _runtime.num_threads()
-    try:
-        for threads in (1, 2, 3, 8):
-            _runtime.set_num_threads(threads)
+    for threads in (1, 2, 3, 8):
+        with thread_count(threads):
             same(F.max_pool2d(x, 3, 3, out=out), y)
             same(F.max_pool2d_backward(dy, winners, x.shape, 3, 3, out=dx_out), dx)
             same(F.avg_pool2d(x, 5, 3), mean)
             same(F.avg_pool2d_backward(dy, x.shape, 3, 3, out=dx_out), mean_dx)
-    finally:
-        _runtime.set_num_threads(before)
 
 
 def test_windows_much_larger_than_the_image() -> None:
@@ -132,12 +128,8 @@ def test_windows_much_larger_than_the_image() -> None:
     x = np.arange(800, dtype=np.float32).reshape(1, 8, 10, 10)
     dy = np.ones((1, 8, 1, 1), np.float32)
     kernel, padding = 20001, 10000
-    before = _runtime.num_threads()
-    _runtime.set_num_threads(8)
-    try:
+    with thread_count(8):
         y = F.avg_pool2d(x, kernel, padding=padding, count_include_pad=False)
         dx = F.avg_pool2d_backward(dy, x.shape, kernel, padding=padding, count_include_pad=False)
-    finally:
-        _runtime.set_num_threads(before)
     np.testing.assert_allclose(y[0, :, 0, 0], x[0].mean((1, 2)), rtol=1e-6)
     np.testing.assert_allclose(dx, np.full_like(x, 0.01), rtol=1e-6)

@@ -376,12 +376,12 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
     cdef Py_ssize_t kind = m // 4
     cdef double images = <double> out[0] * out[2]
     cdef Py_ssize_t rows, cols
-    cdef float* single = NULL
+    cdef Py_ssize_t vl = lanes(<float*> NULL)
     if q.stride[1] == 2:
         side = 8 if which == BACKWARD_INPUT else 4
         points, pair, kind = 9, 150, STRIDED
         # Their gradient's inputs, deltas and sums do not fit a core's cache together; against AVX-512 that weighs more.
-        transform = (8000 if lanes(single) == 16 else 2000) if which == BACKWARD_WEIGHT else 300
+        transform = (8000 if vl == 16 else 2000) if which == BACKWARD_WEIGHT else 300
     rows = ceil_div(out[3], side)
     cols = ceil_div(out[4], side)
     cdef double tiles = images * rows * cols
@@ -389,8 +389,7 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
             and 36.0 * sizeof(float) * channels * filters > OWN_BYTES):
         pair += <double> STREAM / STREAM_TILES * tiles
     # A register tile takes as long for fewer of the one than its rows, and for parts of a vector of the other.
-    cdef double products = max(min(channels, filters), tile_rows(single)) * round_up(max(channels, filters),
-                                                                                     lanes(single))
+    cdef double products = max(min(channels, filters), tile_rows(<float*> NULL)) * round_up(max(channels, filters), vl)
     products *= (points * rows - cut_points(kind, out[3])) * (points * cols - cut_points(kind, out[4]))
     return images * (products + transform * rows * cols * (channels + filters)) + pair * channels * filters
 

@@ -17,7 +17,7 @@ from pycnn.kernels._runtime cimport (
     Workspace, begin_call, begin_measure, end_call, end_measure, measuring, raise_status,
 )
 from pycnn.kernels.pooling_backward cimport Job as BackwardJob, pool_backward
-from pycnn.kernels.pooling_common cimport Axis, axis_from, byte, end_tap, first_tap, place_t, steps_of
+from pycnn.kernels.pooling_common cimport Axis, axis_from, byte, end_tap, first_tap, list_taps, place_t, steps_of
 from pycnn.kernels.pooling_forward cimport Job as ForwardJob, pool_forward
 from pycnn.kernels.pooling_places cimport codes_fit
 from pycnn.kernels.pooling_planes cimport max_planes, max_planes_backward, mean_planes, mean_planes_backward
@@ -129,20 +129,9 @@ cdef bint _forward(const PoolGeometry* g, Py_ssize_t size, const void* x, void* 
     job.mean, job.padded, job.divisor = mean, g.count_include_pad, g.divisor
     if places != NULL:
         job.places, job.ps = <place_t*> places.data, steps_of(places)
-        _distances(&job)
+        list_taps(&job.d, &job.h, &job.w, job.h.size * job.w.size, job.w.size, 1, job.distance)
     done = turned_forward(&job, size)
     return done if done >= 0 else pool_forward(&job, size)
-
-
-# From the first tap of a window to each of them, in cells of the volume.
-cdef void _distances(ForwardJob* job) noexcept nogil:
-    cdef Py_ssize_t i, j, k, code = 0
-    for i in range(job.d.kernel):
-        for j in range(job.h.kernel):
-            for k in range(job.w.kernel):
-                job.distance[code] = (
-                    (i * job.d.dilation * job.h.size + j * job.h.dilation) * job.w.size + k * job.w.dilation)
-                code += 1
 
 
 cdef int _checked_forward(const PoolGeometry* g, Py_ssize_t size, const void* x, void* y, byte* codes,

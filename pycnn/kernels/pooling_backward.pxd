@@ -2,7 +2,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels.pooling_common cimport Axis, Rows, Steps, byte
+from pycnn.kernels.pooling_common cimport Axis, Rows, Steps, byte, taps_counted
 
 ctypedef struct Job:
     Rows rows
@@ -68,3 +68,8 @@ ctypedef struct Tile:
     Py_ssize_t oh               # first window of the copied rows
     Py_ssize_t quotient         # of the first cell
     Py_ssize_t planes           # pairs along D
+
+
+# Taps counted along D and H.
+cdef inline floating row_count(const Job* job, floating* tag, Py_ssize_t od, Py_ssize_t oh) noexcept nogil:
+    return <floating> (<double> taps_counted(&job.d, od, job.padded) * <double> taps_counted(&job.h, oh, job.padded))

@@ -29,11 +29,6 @@ cdef enum:
     SLACK = 16                # PYCNN_POOL_SLACK
 
 
-# Taps counted along D and H.
-cdef inline floating _row_count(const Job* job, floating* tag, Py_ssize_t od, Py_ssize_t oh) noexcept nogil:
-    return <floating> (<double> taps_counted(&job.d, od, job.padded) * <double> taps_counted(&job.h, oh, job.padded))
-
-
 # Copies of the rows of dy, divided by what their windows count, and of the codes, with margins.
 cdef void _copy_rows(floating* tag, const Job* job, const Scratch* s, const Tile* t, Py_ssize_t oh_end) noexcept nogil:
     cdef Py_ssize_t i, oh, begin, end, lead = job.reach - t.quotient, rows = oh_end - t.oh
@@ -53,7 +48,7 @@ cdef void _copy_rows(floating* tag, const Job* job, const Scratch* s, const Tile
                 if not job.uniform:
                     self = row + (oh - t.oh) * job.kept + begin
                     mean_rows(&job.rows, <floating*> self, 0, &self, 0, 1, 1, end - begin, 1,
-                              <const floating*> job.counts + begin - lead, _row_count(job, tag, s.window[i], oh))
+                              <const floating*> job.counts + begin - lead, row_count(job, tag, s.window[i], oh))
                 continue
             codes = job.codes + t.n * job.cs.n + t.c * job.cs.c + s.window[i] * job.cs.d + oh * job.cs.h
             code = s.codes + (i * job.slots + oh - t.oh) * job.kept
@@ -180,7 +175,7 @@ cdef void _lanes_run(floating* tag, const Job* job, const Scratch* s, const Tile
                 oh = s.window[j]
                 src[taps] = dy + od * job.gs.d + oh * job.gs.h + ow * job.gs.w
                 if not job.uniform:
-                    count[taps] = _row_count(job, tag, od, oh) * taps_counted(&job.w, ow, job.padded)
+                    count[taps] = row_count(job, tag, od, oh) * taps_counted(&job.w, ow, job.padded)
                 taps += 1
     if taps == 0:
         for i in range(cells):

@@ -105,6 +105,17 @@ cdef inline bint all_counted(const Axis* a, bint padded) noexcept nogil:
     return taps_counted(a, 0, padded) == a.kernel and taps_counted(a, a.out - 1, padded) == a.kernel
 
 
+# From the first tap of a window to each of them, by code, where a cell further on is so many steps.
+cdef inline void list_taps(const Axis* d, const Axis* h, const Axis* w, Py_ssize_t d_step, Py_ssize_t h_step,
+                           Py_ssize_t w_step, place_t* distance) noexcept nogil:
+    cdef Py_ssize_t i, j, k, code = 0
+    for i in range(d.kernel):
+        for j in range(h.kernel):
+            for k in range(w.kernel):
+                distance[code] = i * d.dilation * d_step + j * h.dilation * h_step + k * w.dilation * w_step
+                code += 1
+
+
 # Which windows see cell i: fills tap[] and window[] with the pairs (t, o), windows ascending, and gives their number.
 # `whole`: cells i + stride, i + 2 stride, ... see the windows o + 1, o + 2, ... by the same taps, as far as they exist.
 cdef inline Py_ssize_t windows_over(const Axis* a, Py_ssize_t i, Py_ssize_t* tap, Py_ssize_t* window,

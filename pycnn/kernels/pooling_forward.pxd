@@ -2,7 +2,7 @@
 
 from cython cimport floating
 
-from pycnn.kernels.pooling_common cimport Axis, Rows, Steps, byte, place_t
+from pycnn.kernels.pooling_common cimport Axis, Rows, Steps, byte, place_t, taps_counted
 
 ctypedef struct Job:
     Rows rows
@@ -73,3 +73,12 @@ ctypedef struct Tile:
     Py_ssize_t ow_end
     Py_ssize_t kd               # taps along D that fall on cells
     Py_ssize_t kd_end
+
+
+# What the windows of a row are divided by; without `divisor` and `column_count` times what each column counts.
+cdef inline floating row_divisor(const Job* job, floating* tag, Py_ssize_t od, Py_ssize_t oh) noexcept nogil:
+    cdef double count
+    if job.divisor != 0:
+        return <floating> job.divisor
+    count = <double> taps_counted(&job.d, od, job.padded) * <double> taps_counted(&job.h, oh, job.padded)
+    return <floating> (count * job.column_count if job.column_count else count)

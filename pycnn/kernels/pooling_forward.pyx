@@ -32,14 +32,6 @@ cdef inline floating _fill(const Job* job, floating* tag) noexcept nogil:
     return 0 if job.mean else <floating> MINUS_INFINITY
 
 
-cdef inline floating _scale(const Job* job, floating* tag, Py_ssize_t od, Py_ssize_t oh) noexcept nogil:
-    cdef double count
-    if job.divisor != 0:
-        return <floating> job.divisor
-    count = <double> taps_counted(&job.d, od, job.padded) * <double> taps_counted(&job.h, oh, job.padded)
-    return <floating> (count * job.column_count if job.column_count else count)
-
-
 cdef inline bint _wants_codes(const Job* job) noexcept nogil:
     return job.codes != NULL or job.places != NULL
 
@@ -122,7 +114,7 @@ cdef void _down(floating* tag, const Job* job, const Scratch* s, const Tile* t, 
     if job.mean:
         if not job.column_count:
             count = <const floating*> job.counts + t.ow
-        mean_rows(&job.rows, y, y_step, src, step, taps, taps, n, rows, count, _scale(job, tag, t.od, oh))
+        mean_rows(&job.rows, y, y_step, src, step, taps, taps, n, rows, count, row_divisor(job, tag, t.od, oh))
         return
     if job.codes != NULL and job.cs.w == 1:
         codes = job.codes + t.n * job.cs.n + t.c * job.cs.c + t.od * job.cs.d + oh * job.cs.h + t.ow
@@ -223,7 +215,7 @@ cdef void _lanes_run(floating* tag, const Job* job, const Scratch* s, const Tile
         if taps == 0:
             src[0] = <const floating*> s.zero
             taps, group, step = 1, 1, 0
-        scale = _scale(job, tag, t.od, t.oh)
+        scale = row_divisor(job, tag, t.od, t.oh)
         if job.divisor == 0 and not job.column_count:
             scale *= taps_counted(&job.w, ow, job.padded)
         mean_rows(&job.rows, y, job.ys.w, src, step, taps, group, lanes, windows, NULL, scale)

@@ -11,7 +11,7 @@ from libc.string cimport memset
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport num_slots, parallel_for
 from pycnn.kernels.pooling_backward cimport Job as BackwardJob
-from pycnn.kernels.pooling_common cimport byte
+from pycnn.kernels.pooling_common cimport byte, list_taps, place_t
 
 cdef enum:
     CELLS_PER_CHUNK = 32768   # about 10 us of work
@@ -19,7 +19,7 @@ cdef enum:
 
 ctypedef struct Scatter:
     const BackwardJob* pool
-    Py_ssize_t offset[256]    # from a window's first tap to the cell of a code, in elements of dx
+    place_t offset[256]       # from a window's first tap to the cell of a code, in elements of dx
     bint dense                # the cells of a plane are contiguous
     Py_ssize_t per_chunk
 
@@ -27,7 +27,7 @@ ctypedef struct Scatter:
 # The windows of one row, a value each. Most of the time goes into waiting for the sum before, where the next window has
 # the same maximum; several planes at once, or reading some windows ahead, took longer still.
 cdef inline void _row(floating* cells, Py_ssize_t step, const floating* dy, const byte* codes, Py_ssize_t code_step,
-                      const Py_ssize_t* offset, Py_ssize_t windows) noexcept nogil:
+                      const place_t* offset, Py_ssize_t windows) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(windows):
         cells[i * step + offset[codes[i * code_step]]] += dy[i]
@@ -90,18 +90,12 @@ cdef bint _pays(const BackwardJob* p, Py_ssize_t value_bytes) noexcept nogil:
 cdef bint scatter_codes(const BackwardJob* pool, Py_ssize_t value_bytes) noexcept nogil:
     cdef Scatter job
     cdef Py_ssize_t cells = pool.d.size * pool.h.size * pool.w.size
-    cdef Py_ssize_t i, j, k, code = 0
     if (pool.xs.w != 1 and pool.w.size > 1) or (pool.gs.w != 1 and pool.w.out > 1) or not _pays(pool, value_bytes):
         return False
     job.pool = pool
     job.dense = ((pool.xs.w == 1 or pool.w.size == 1) and (pool.xs.h == pool.w.size or pool.h.size == 1)
                  and (pool.xs.d == pool.h.size * pool.w.size or pool.d.size == 1))
-    for i in range(pool.d.kernel):
-        for j in range(pool.h.kernel):
-            for k in range(pool.w.kernel):
-                job.offset[code] = (i * pool.d.dilation * pool.xs.d + j * pool.h.dilation * pool.xs.h
-                                    + k * pool.w.dilation * pool.xs.w)
-                code += 1
+    list_taps(&pool.d, &pool.h, &pool.w, pool.xs.d, pool.xs.h, pool.xs.w, job.offset)
     job.per_chunk = max(1, CELLS_PER_CHUNK // max(1, cells))
     parallel_for(_chunk_f32 if value_bytes == sizeof(float) else _chunk_f64, &job,
                  ceil_div(pool.outer * pool.inner, job.per_chunk))

@@ -15,9 +15,9 @@ from libc.string cimport memset
 from pycnn.kernels._integers cimport ceil_div, floor_div, round_up
 from pycnn.kernels._runtime cimport allocate, measuring, num_slots, parallel_for, release
 from pycnn.kernels._tiles cimport from_lanes, lanes, to_lanes
-from pycnn.kernels.pooling_backward cimport Job as BackwardJob, backward_rows, prepare_backward
+from pycnn.kernels.pooling_backward cimport Job as BackwardJob, backward_rows, prepare_backward, row_count
 from pycnn.kernels.pooling_common cimport Axis, Steps, byte, mean_rows, share_lanes, sum_rows, taps_counted
-from pycnn.kernels.pooling_forward cimport Job as ForwardJob, forward_rows, prepare_forward
+from pycnn.kernels.pooling_forward cimport Job as ForwardJob, forward_rows, prepare_forward, row_divisor
 
 cdef enum:
     CELLS_PER_CHUNK = 32768  # about 10 us of work
@@ -26,7 +26,7 @@ cdef enum:
     MOST_BYTES = 2 << 20     # of a thread: of windows that want more the planar way wants less
     ALIGNMENT = 64
 
-# Rows of a plane, of all of them `height`, with the steps of the array that they are turned from or to.
+# The array that rows of a plane are turned from or to.
 ctypedef struct Side:
     void* array
     Steps steps
@@ -78,6 +78,12 @@ cdef inline Steps _turned_steps(Py_ssize_t vl, Py_ssize_t width) noexcept nogil:
     s.n = s.d = 0
     s.c, s.w, s.h = 1, vl, vl * width
     return s
+
+
+cdef inline Side _side(const void* array, Steps steps, Py_ssize_t width) noexcept nogil:
+    cdef Side side
+    side.array, side.steps, side.width, side.rows = <void*> array, steps, width, 0
+    return side
 
 
 cdef void _find_piece(const Turned* job, Py_ssize_t number, Py_ssize_t slot, Piece* p) noexcept nogil:
@@ -165,15 +171,6 @@ cdef void _backward_piece(floating* tag, const Turned* job, const Piece* p, Back
     _turn(&job.cells, p, p.cell, p.cell_rows, <floating*> p.cells, job.vl, True)
 
 
-# What the windows of row oh are divided by: _scale of pooling_forward.pyx.
-cdef inline floating _scale(const ForwardJob* f, floating* tag, Py_ssize_t oh) noexcept nogil:
-    cdef double count
-    if f.divisor != 0:
-        return <floating> f.divisor
-    count = <double> taps_counted(&f.h, oh, f.padded)
-    return <floating> (count * f.column_count if f.column_count else count)
-
-
 # Means: the taps along each row of cells, which stay for all rows of windows that see it, then the rows of a window.
 cdef void _mean_piece(floating* tag, const Turned* job, const Piece* p) noexcept nogil:
     cdef const ForwardJob* f = &job.forward
@@ -194,7 +191,7 @@ cdef void _mean_piece(floating* tag, const Turned* job, const Piece* p) noexcept
             memset(across + p.cell_rows * row_size, 0, <size_t> row_size * sizeof(floating))
             src[0], first, last = across + p.cell_rows * row_size, 0, 1
         mean_rows(&f.rows, <floating*> p.windows + (o - p.window) * row_size, 0, src, 0, last - first, last - first,
-                  row_size, 1, <const floating*> job.counts, _scale(f, tag, o))
+                  row_size, 1, <const floating*> job.counts, row_divisor(f, tag, 0, o))
     _turn(&job.windows, p, p.window, p.window_rows, <floating*> p.windows, job.vl, True)
 
 
@@ -213,7 +210,7 @@ cdef void _divide(floating* tag, const Turned* job, const Piece* p) noexcept nog
                 end += 1
             src = row + o * job.vl
             mean_rows(&b.rows, <floating*> src, 0, &src, 0, 1, 1, (end - o) * job.vl, 1, <const floating*> NULL,
-                      <floating> taps_counted(&b.h, p.window + r, b.padded) * taps_counted(&b.w, o, b.padded))
+                      row_count(b, tag, 0, p.window + r) * taps_counted(&b.w, o, b.padded))
             o = end
 
 
@@ -390,8 +387,7 @@ cdef int turned_forward(const ForwardJob* job, Py_ssize_t value_bytes) noexcept 
         return -1
     turned.back = False
     turned.vl, turned.h, turned.codes, turned.cs = vl, job.h, job.codes, job.cs
-    turned.cells.array, turned.cells.steps, turned.cells.width = <void*> job.x, job.xs, job.w.size
-    turned.windows.array, turned.windows.steps, turned.windows.width = job.y, job.ys, job.w.out
+    turned.cells, turned.windows = _side(job.x, job.xs, job.w.size), _side(job.y, job.ys, job.w.out)
     _set_planes(&turned, job.outer, job.inner)
     if job.places != NULL and job.ps.n != job.inner * job.ps.c:
         turned.images, turned.channels = job.outer, job.inner
@@ -417,8 +413,7 @@ cdef int turned_backward(const BackwardJob* job, Py_ssize_t value_bytes) noexcep
         return -1
     turned.back = True
     turned.vl, turned.h, turned.codes, turned.cs = vl, job.h, <byte*> job.codes, job.cs
-    turned.cells.array, turned.cells.steps, turned.cells.width = job.dx, job.xs, job.w.size
-    turned.windows.array, turned.windows.steps, turned.windows.width = <void*> job.dy, job.gs, job.w.out
+    turned.cells, turned.windows = _side(job.dx, job.xs, job.w.size), _side(job.dy, job.gs, job.w.out)
     _set_planes(&turned, job.outer, job.inner)
     means = job.codes == NULL and job.h.dilation == 1 and job.w.dilation == 1
     if not _fits(&job.d, &job.h, &job.w, turned.channels, vl) or not (means or _pays(&job.h, &job.w, vl)):
