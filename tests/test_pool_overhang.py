@@ -1,7 +1,8 @@
-"""Windows that are larger than the padded input, which ceil_mode lets hang over its end."""
+"""Windows that are larger than the image, or than the padded input, which ceil_mode lets hang over its end."""
 
 import numpy as np
 import pytest
+from vectors import thread_count
 
 from pycnn import functional as F
 from pycnn import nn
@@ -73,3 +74,15 @@ def test_a_window_too_large_by_a_stride(pool):
 def test_a_maximum_of_padding_alone_is_refused():
     with pytest.raises(ValueError, match="dilation 3 leaves window 0 without a cell of the input, whose size is 1"):
         F.max_pool2d(X[:, :, :1, :1], 2, 1, padding=2, dilation=3)
+
+
+def test_windows_much_larger_than_the_image() -> None:
+    """Their taps are never listed: on eight threads that would take 50 gigabytes."""
+    x = np.arange(800, dtype=np.float32).reshape(1, 8, 10, 10)
+    dy = np.ones((1, 8, 1, 1), np.float32)
+    kernel, padding = 20001, 10000
+    with thread_count(8):
+        y = F.avg_pool2d(x, kernel, padding=padding, count_include_pad=False)
+        dx = F.avg_pool2d_backward(dy, x.shape, kernel, padding=padding, count_include_pad=False)
+    np.testing.assert_allclose(y[0, :, 0, 0], x[0].mean((1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(dx, np.full_like(x, 0.01), rtol=1e-6)
