@@ -114,6 +114,13 @@ ALWAYS_INLINE void NAME(dd_lines)(const REAL **line, int n, const REAL *src, con
         line[y] = (size_t)first < (size_t)p->height ? src + first * p->src_line : zero;
 }
 
+/* Asks for `rows` rows of some vectors. A tile has more rows than the processor follows by itself, so it is told what
+ * comes after the next one. */
+ALWAYS_INLINE void NAME(dd_ask)(const int rows, const int vectors, const REAL *p, ptrdiff_t line, const int lanes) {
+    UNROLL for (int y = 0; y < rows; y++)
+        UNROLL for (int v = 0; v < vectors; v++) PREFETCH(p + v * lanes + y * line);
+}
+
 /* ---- the tiles */
 
 #define T(name) NAME(dd_##name)
@@ -175,10 +182,8 @@ ALWAYS_INLINE void NAME(dd_sum_plane)(const int rows, const int kh, const int kw
             const REAL *next = src + ((row + 2 * rows * step) * stride - p->top) * p->src_line;
             for (ptrdiff_t b = 0; b < panel->count; b++) {
                 const ptrdiff_t c = panel->at[b], at = c * stride - p->left;
-                /* A tile has more rows than the processor follows by itself: it is told what comes after the next one. */
-                UNROLL for (int y = 0; y < rows * stride; y++)
-                    UNROLL for (int v = 0; v < stride; v++) PREFETCH(next + at + v * VL + y * step * p->src_line);
-                UNROLL for (int r = 0; r < rows; r++) PREFETCH(to + c + (2 * rows + r) * step * p->dst_line);
+                NAME(dd_ask)(rows * stride, stride, next + at, step * p->src_line, VL);
+                NAME(dd_ask)(rows, 1, to + c + 2 * rows * step * p->dst_line, step * p->dst_line, VL);
 #ifdef DD_HALF
                 if (b == last && panel->half) {
                     NAME(dd_half_sum)(rows, kh, kw, stride, to + c, step * p->dst_line, line, at, panel->mask[b], p,

@@ -161,11 +161,9 @@ ALWAYS_INLINE void T(dot_plane)(const int kh, const int columns, const int strid
             for (ptrdiff_t b = 0; b < panel->count; b++) {
                 const ptrdiff_t c = panel->at[b], at = c * stride - p->left;
                 const vlanes *mask = panel->mask[b], wanted = panel->wanted[b];
-                /* As in dd_sum_plane; larger kernels go through the planes once for each column, with less to do. */
-                if (kh == 3) {
-                    UNROLL for (int y = 0; y < most; y++) PREFETCH(d + c + (2 * most + y) * step * p->dst_line);
-                    UNROLL for (int y = 0; y < most * stride; y++)
-                        UNROLL for (int v = 0; v < stride; v++) PREFETCH(next + at + v * TL + y * step * p->src_line);
+                if (kh == 3) { /* larger kernels go through the planes once for each column, with less to do */
+                    NAME(dd_ask)(most, 1, d + c + 2 * most * step * p->dst_line, step * p->dst_line, TL);
+                    NAME(dd_ask)(most * stride, stride, next + at, step * p->src_line, TL);
                 }
                 if (rows > 1)
                     T(dot)(stride == 1 ? DD_ROWS : 4, kh, columns, stride, sum, line, at, mask, p, j, d + c,

@@ -22,21 +22,9 @@
 #define FEW_HOLD(v) ((void)0)
 #endif
 
-/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. Elsewhere it
- * is, and is asked for while its sums are taken. */
-#if defined(PYCNN_ISA_AVX512) && defined(PYCNN_F32)
-#define FEW_STREAM(p, v) _mm512_stream_ps((p), (v))
-#define FEW_FENCE() _mm_sfence()
-#elif defined(PYCNN_ISA_AVX512)
-#define FEW_STREAM(p, v) _mm512_stream_pd((p), (v))
-#define FEW_FENCE() _mm_sfence()
-#else
-#define FEW_FENCE() ((void)0)
-#endif
-
 /* One tile: `used` filters of `rows`; the packed weights have zeros for the others. What lies `ahead` is asked for, by
  * the last lane, as the line of the first came with the tile before: the pixels of a channel may be on a page of their
- * own, where the processor does not see what comes next. */
+ * own, where the processor does not see what comes next. So are outputs that are not stored past the caches. */
 ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_row, ptrdiff_t used,
                                       const REAL *RESTRICT src, ptrdiff_t channels, ptrdiff_t channel_step,
                                       ptrdiff_t taps, const ptrdiff_t *RESTRICT offset, const REAL *RESTRICT weight,
@@ -46,7 +34,7 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
     const REAL *RESTRICT s0 = src + spot[0]->src, *RESTRICT s1 = src + spot[1]->src, *RESTRICT s2 = src + spot[2]->src;
     UNROLL for (int m = 0; m < rows; m++)
         UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
-#if !defined(FEW_STREAM)
+#if !defined(vstream)
     for (ptrdiff_t m = 0; far && m < used && m < rows; m++)
         for (int v = 0; v < 3; v++) PREFETCH(dst + m * dst_row + spot[v]->dst + VL - 1);
 #endif
@@ -65,18 +53,18 @@ ALWAYS_INLINE void NAME(few_sum_tile)(const int rows, REAL *dst, ptrdiff_t dst_r
     }
     if (spot[0]->lanes + spot[1]->lanes + spot[2]->lanes == 3 * VL) {
         REAL *d0 = dst + spot[0]->dst, *d1 = dst + spot[1]->dst, *d2 = dst + spot[2]->dst;
-#if defined(FEW_STREAM)
+#if defined(vstream)
         const uintptr_t places = (uintptr_t)d0 | (uintptr_t)d1 | (uintptr_t)d2 | (uintptr_t)dst_row * sizeof(REAL);
         far = far && places % (VL * sizeof(REAL)) == 0;
 #endif
         UNROLL for (int m = 0; m < rows; m++, d0 += dst_row, d1 += dst_row, d2 += dst_row) {
             const vec b = vset(bias[m]);
             if (m == used) return;
-#if defined(FEW_STREAM)
+#if defined(vstream)
             if (far) {
-                FEW_STREAM(d0, vadd(sum[m][0], b));
-                FEW_STREAM(d1, vadd(sum[m][1], b));
-                FEW_STREAM(d2, vadd(sum[m][2], b));
+                vstream(d0, vadd(sum[m][0], b));
+                vstream(d1, vadd(sum[m][1], b));
+                vstream(d2, vadd(sum[m][2], b));
                 continue;
             }
 #endif
@@ -131,7 +119,9 @@ static void NAME(few_sum)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t rows, const RE
                                    far);
         }
     }
-    if (far) FEW_FENCE();
+#if defined(vstream)
+    if (far) _mm_sfence();
+#endif
 }
 
 /* One step of a tile: dy[m] * src[v]; part: lanes 0 .. lanes - 1. */
@@ -193,5 +183,3 @@ static const TYPED(pycnn_few) NAME(few_table) = {NAME(few_sum), NAME(few_dot)};
 
 #undef FEW_MR
 #undef FEW_HOLD
-#undef FEW_STREAM
-#undef FEW_FENCE

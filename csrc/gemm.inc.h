@@ -381,14 +381,9 @@ static void NAME(dot_rows)(ptrdiff_t length, const REAL *RESTRICT a, ptrdiff_t a
 
 static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CELLS_ALL(packed);
 
-/* Stores past the caches, where vectors are whole lines of them: a line is not read before it is overwritten. Elsewhere it
- * is, and is asked for while its sums are taken. STEPS_AHEAD: see direct_tile. */
-#if defined(PYCNN_ISA_AVX512) && defined(PYCNN_F32)
-#define STREAM(p, v) _mm512_stream_ps((p), (v))
-#elif defined(PYCNN_ISA_AVX512)
-#define STREAM(p, v) _mm512_stream_pd((p), (v))
-#endif
-#if defined(STREAM)
+/* Where outputs are not stored past the caches, they are asked for while their sums are taken. STEPS_AHEAD: see
+ * direct_tile. */
+#if defined(vstream)
 #define STEPS_AHEAD 0
 #define ASK PREFETCH_L2
 #else
@@ -405,7 +400,7 @@ NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const R
     vec sum[MR][3];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
-#if !defined(STREAM)
+#if !defined(vstream)
     for (ptrdiff_t m = 0; m < used && m < MR; m++) {
         PREFETCH(dst + m * dst_row);
         PREFETCH(dst + m * dst_row + 3 * VL - 1);
@@ -420,15 +415,15 @@ NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const R
             UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
         }
     }
-#if defined(STREAM)
+#if defined(vstream)
     far = far && ((uintptr_t)dst | (uintptr_t)dst_row * sizeof(REAL)) % (VL * sizeof(REAL)) == 0;
 #endif
     UNROLL for (int m = 0; m < MR; m++, dst += dst_row) {
         if (m == used) return;
         const vec c = bias ? vset(bias[m]) : vzero();
-#if defined(STREAM)
+#if defined(vstream)
         if (far) {
-            UNROLL for (int v = 0; v < 3; v++) STREAM(dst + v * VL, vadd(sum[m][v], c));
+            UNROLL for (int v = 0; v < 3; v++) vstream(dst + v * VL, vadd(sum[m][v], c));
             continue;
         }
 #endif
@@ -469,7 +464,6 @@ static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdif
     if (far == 2) _mm_sfence();
 #endif
 }
-#undef STREAM
 #undef STEPS_AHEAD
 #undef ASK
 

@@ -3,6 +3,8 @@
  * In:  PYCNN_ISA_AVX512 | PYCNN_ISA_AVX2 | PYCNN_ISA_NEON | PYCNN_ISA_GENERIC, and PYCNN_F32 | PYCNN_F64.
  * Out: REAL, VL (lanes), vec, and
  *      vload(p) vstore(p, v)           unaligned
+ *      vstream(p, v)                   past the caches, aligned; only where a vector is a whole line of them, which
+ *                                      then is not read before it is overwritten
  *      vset(x) vzero()                 broadcast
  *      vadd vsub vmul vdiv vmax vmin   lane by lane; vmax(a, b) and vmin(a, b) give b where either is a NaN on x86, so
  *                                      code that must keep NaNs has to test for them
@@ -27,6 +29,7 @@
 #define vec __m512
 #define vload(p) _mm512_loadu_ps(p)
 #define vstore(p, v) _mm512_storeu_ps((p), (v))
+#define vstream(p, v) _mm512_stream_ps((p), (v))
 #define vset(x) _mm512_set1_ps(x)
 #define vzero() _mm512_setzero_ps()
 #define vadd(a, b) _mm512_add_ps((a), (b))
@@ -57,6 +60,7 @@
 #define vec __m512d
 #define vload(p) _mm512_loadu_pd(p)
 #define vstore(p, v) _mm512_storeu_pd((p), (v))
+#define vstream(p, v) _mm512_stream_pd((p), (v))
 #define vset(x) _mm512_set1_pd(x)
 #define vzero() _mm512_setzero_pd()
 #define vadd(a, b) _mm512_add_pd((a), (b))

@@ -4,6 +4,7 @@
 #undef vec
 #undef vload
 #undef vstore
+#undef vstream
 #undef vset
 #undef vzero
 #undef vadd
