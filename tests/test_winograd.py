@@ -175,6 +175,25 @@ def test_same_bits_for_any_number_of_threads(which: str, stride: int) -> None:
             np.testing.assert_array_equal(results[0], other)
 
 
+@pytest.mark.parametrize("which", ["forward", "input"])
+@pytest.mark.parametrize("pairs", [(110, 100), (1100, 80)])
+def test_weights_beyond_the_caches(pairs: tuple[int, int], which: str) -> None:
+    """Some megabytes of transformed weights, which each of few threads makes for itself, or so many that the tiles are
+    done in parts: more than 3 MB, and more than 24 MB.
+    """
+    channels, filters = pairs if which == "forward" else pairs[::-1]
+    size = 128 if which == "forward" else 127  # 256 tiles; odd: the last ones are cut
+    pads = ((1, 1), (1, 1))
+    x, weight, delta = arrays((1, channels, filters, size, size), pads, np.float64, stride=2)
+    want = plain(x, weight, delta, pads, stride=2)[which]
+    results = []
+    for n in (1, 5):
+        with thread_count(n), algorithm("winograd4"), poison():
+            results.append(run(which, x, weight, delta, padding=1, stride=2))
+        assert relative_error(results[-1], want) < 2e-14
+        np.testing.assert_array_equal(results[-1], results[0])
+
+
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 3e38])
 @pytest.mark.parametrize("which", PASSES)
 @pytest.mark.parametrize(("tile", "stride"), KINDS)

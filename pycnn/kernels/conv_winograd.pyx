@@ -10,8 +10,9 @@
 #
 #   by tiles    U is made first, for all filters; then a piece of work is a block of tiles, whose V and S stay in L2
 #               while U streams past them.
-#   by filters  few tiles, as at 7x7: V is made first, for all tiles; then a piece of work is a panel of filters, whose
-#               U is made BLOCK_CHANNELS at a time where it is used: it never goes to memory.
+#   by filters  few tiles, as at 7x7, or a large U, whose tiles are then done in parts: V is made first, for all tiles;
+#               then a piece of work is a panel of filters, whose U is made BLOCK_CHANNELS at a time where it is used:
+#               it never goes to memory.
 #
 # The order of each sum over channels is fixed by the shape, so any number of threads gives the same bits.
 # Sources: csrc/winograd.inc.h; the fused blocking is that of Jia et al., "Optimizing N-dimensional, Winograd-based
@@ -32,15 +33,19 @@ cdef enum:
     BLOCK_CHANNELS = 64       # whose U is made at once, by filters
     SUM_CHANNELS = 96         # summed at a time: shorter sums, smaller errors
     BLOCK_BYTES = 512 << 10   # of V and S, by tiles
-    LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly; of a U that is shared,
-    THREAD_BLOCKS = 4         # which each of them reads, so many for each of several threads
+    FAR_BYTES = 1536 << 10    # the same where U streams from beyond L2: more tiles for each time that it does
+    LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly; of a U from beyond L2
+    THREAD_BLOCKS = 4         # so many for each of several threads, since each of them reads it
     FEW_TILES = 128           # up to which work is cut by filters
     FEW_STRIDED = 50          # and with stride 2
     LEAST_VECTORS = 4         # of filters, for work to be cut by them
     LEAST_TILES = 16          # unless there are fewer tiles than this
     STREAM = 700              # in the rule: reading U once, for a channel and a filter
     STREAM_TILES = 16         # which a block of so many tiles does
-    OWN_BYTES = 3 << 20       # of U or V, up to which each thread makes its own
+    NEAR_BYTES = 3 << 20      # of U or V, up to which each thread makes its own
+    OWN_BYTES = 24 << 20      # of U, up to which it does if making it is little work beside its
+    OWN_TILES = 64            # tiles; beyond, work is cut by filters
+    SUMS_BYTES = 1200 << 10   # of S, by filters
 
 ctypedef struct Job:
     Grid grid
@@ -57,7 +62,8 @@ ctypedef struct Job:
     Py_ssize_t vectors, panels     # of filters; a panel has up to 3 vectors
     bint by_filters
     Py_ssize_t block_tiles         # most tiles whose V and S are held at once
-    Py_ssize_t blocks
+    Py_ssize_t blocks              # pieces of work by tiles; one after the other by filters:
+    Py_ssize_t begin, end          # the segments of one
     Py_ssize_t tile_step, v_step   # of V: from tile to tile, from point to point
     Py_ssize_t lines_size, space_size, v_size, s_size, u_size  # values of a thread's memory
     char* scratch
@@ -163,7 +169,7 @@ cdef void _make_y(Job* job, const Segment* seg, Py_ssize_t row0, const floating*
 
 # How many pieces it is made in: a vector of filters, or one segment of a vector of channels.
 cdef Py_ssize_t _common_pieces(const Job* job) noexcept nogil:
-    return job.grid.segments * ceil_div(job.channels, job.vl) if job.by_filters else job.vectors
+    return (job.end - job.begin) * ceil_div(job.channels, job.vl) if job.by_filters else job.vectors
 
 
 cdef void _make_common(Job* job, Py_ssize_t piece, floating* common, floating* lines) noexcept nogil:
@@ -172,8 +178,8 @@ cdef void _make_common(Job* job, Py_ssize_t piece, floating* common, floating* l
     cdef Segment seg
     cdef Block all
     if job.by_filters:
-        all = block_of(&job.grid, 0, job.grid.segments)
-        seg = find_segment(&job.grid, &all, piece // groups)
+        all = block_of(&job.grid, job.begin, job.end)
+        seg = find_segment(&job.grid, &all, job.begin + piece // groups)
         _make_v(job, &seg, piece % groups * job.vl, common + seg.place * job.tile_step, lines, lines + job.lines_size)
         return
     panel = part_of(piece, job.panels, job.vectors)
@@ -239,7 +245,7 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
     cdef Py_ssize_t first = part_begin(panel, job.panels, job.vectors)
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
-    cdef Block all = block_of(&job.grid, 0, job.grid.segments)
+    cdef Block all = block_of(&job.grid, job.begin, job.end)
     cdef Py_ssize_t block, c0, c1, u_step, i, number
     cdef Segment seg
     for block in range(ceil_div(job.channels, BLOCK_CHANNELS)):
@@ -249,11 +255,11 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
         for i in range(vectors):
             _make_u(job, (first + i) * job.vl, c0, c1, u + i * job.vl, u_step, width, lines)
         _multiply(job, &all, v, u, u_step, vectors, c0, c1, s)
-    for number in range(job.grid.segments):
+    for number in range(job.begin, job.end):
         seg = find_segment(&job.grid, &all, number)
         for i in range(vectors):
             _make_y(job, &seg, (first + i) * job.vl, s + seg.place * width + i * job.vl,
-                    _s_step(job, job.grid.tiles, width), width, lines)
+                    _s_step(job, all.begin[4], width), width, lines)
 
 
 cdef void _common_f32(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -287,17 +293,19 @@ cdef inline Py_ssize_t _few_tiles(Py_ssize_t kind) noexcept nogil:
     return FEW_STRIDED if kind == STRIDED else FEW_TILES
 
 
-cdef inline bint _fits_own(floating* tag, const Job* job) noexcept nogil:
-    return job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES
+cdef inline bint _is_near(floating* tag, const Job* job) noexcept nogil:
+    return job.common_size * <Py_ssize_t> sizeof(floating) <= NEAR_BYTES
 
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Grid* g = &job.grid
     cdef Py_ssize_t width, widest, fits, padded, least
+    cdef bint near, far
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.rows, job.vl)
-    job.by_filters = g.tiles <= _few_tiles(g.kind)
+    far = 1.0 * g.weights * job.rows * job.channels * sizeof(floating) > OWN_BYTES
+    job.by_filters = far or g.tiles <= _few_tiles(g.kind)
     # Of few filters there are few panels, not enough for the threads; of very few tiles there are no blocks either.
     if job.vectors < LEAST_VECTORS and g.tiles >= LEAST_TILES:
         job.by_filters = False
@@ -309,23 +317,28 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     padded = ceil_div(job.channels, job.vl)
     job.tile_step = (padded | 1) * job.vl
     if job.by_filters:
-        job.block_tiles = g.tiles
+        fits = SUMS_BYTES // (g.points * width * <Py_ssize_t> sizeof(floating))
+        job.blocks = ceil_div(g.tiles, fits) if far else 1
+        job.blocks = max(1, min(g.segments, job.blocks))
         job.v_size = 0
         job.u_size = g.weights * _u_step(job, BLOCK_CHANNELS, width)
     else:
-        fits = BLOCK_BYTES // (g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating))
-        fits = min(max(fits, 2 * job.mr), 8 * job.mr)
         job.u_size = g.weights * _u_step(job, job.channels, width)
         job.common_size = job.panels * job.u_size
-        job.own = _fits_own(tag, job)
+        near = _is_near(tag, job)
+        fits = BLOCK_BYTES if near else FAR_BYTES
+        fits //= g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating)
+        fits = min(max(fits // job.mr, <Py_ssize_t> 2), <Py_ssize_t> 8) * job.mr
         # The number of threads changes no sum.
-        least = LEAST_BLOCKS if job.own else THREAD_BLOCKS * num_slots() if num_slots() > 1 else 1
+        job.own = near or (g.tiles >= OWN_TILES * num_slots()
+                           and job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES)
+        least = LEAST_BLOCKS if near else THREAD_BLOCKS * num_slots() if num_slots() > 1 else 1
         job.blocks = max(1, min(g.segments, max(least, ceil_div(g.tiles, fits))))
-        job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
+    job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
     job.v_step = job.block_tiles * job.tile_step + job.vl
     if job.by_filters:
         job.common_size = g.points * job.v_step
-        job.own = _fits_own(tag, job)
+        job.own = _is_near(tag, job)
     else:
         job.v_size = g.points * job.v_step
     job.s_size = g.points * _s_step(job, job.block_tiles, width)
@@ -337,24 +350,34 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.slot_bytes = slot_size(job.slot_bytes)
 
 
+# Makes what all pieces of work read, or marks it as not made where each thread makes its own.
+cdef void _begin(floating* tag, Job* job, double work) noexcept nogil:
+    if job.own:
+        memset(job.made, 0, <size_t> num_slots())
+    else:
+        parallel_work(_common_f32 if floating is float else _common_f64, job, _common_pieces(job), work)
+
+
 cdef int _run(floating* tag, Job* job) noexcept nogil:
     cdef double weights = <double> job.rows * job.channels * job.grid.points
     cdef double work = weights * job.grid.tiles
     cdef size_t slots = <size_t> num_slots()
+    cdef Py_ssize_t block
     cdef bint ok
     _plan(tag, job)
     job.scratch = <char*> allocate((job.slot_bytes + 1) * slots)
+    job.made = job.scratch + job.slot_bytes * slots
     job.common = allocate(<size_t> job.common_size * sizeof(floating) * (slots if job.own else 1))
     ok = job.scratch != NULL and job.common != NULL
-    if ok and job.own:
-        job.made = job.scratch + job.slot_bytes * slots
-        memset(job.made, 0, slots)
-    elif ok:
-        parallel_work(_common_f32 if floating is float else _common_f64, job, _common_pieces(job),
-                      work / job.rows * 4 if job.by_filters else weights)
     if ok and job.by_filters:
-        parallel_work(_filters_f32 if floating is float else _filters_f64, job, job.panels, work + weights)
+        work /= job.blocks
+        for block in range(job.blocks):
+            job.begin = part_begin(block, job.blocks, job.grid.segments)
+            job.end = part_begin(block + 1, job.blocks, job.grid.segments)
+            _begin(tag, job, work / job.rows * 4)
+            parallel_work(_filters_f32 if floating is float else _filters_f64, job, job.panels, work + weights)
     elif ok:
+        _begin(tag, job, weights)
         parallel_work(_tiles_f32 if floating is float else _tiles_f64, job, job.blocks, work)
     release(job.common)
     release(job.scratch)
@@ -386,7 +409,7 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
     cols = ceil_div(out[4], side)
     cdef double tiles = images * rows * cols
     if (which != BACKWARD_WEIGHT and tiles > _few_tiles(kind)
-            and 36.0 * sizeof(float) * channels * filters > OWN_BYTES):
+            and 36.0 * sizeof(float) * channels * filters > NEAR_BYTES):
         pair += <double> STREAM / STREAM_TILES * tiles
     # A register tile takes as long for fewer of the one than its rows, and for parts of a vector of the other.
     cdef double products = max(min(channels, filters), tile_rows(<float*> NULL)) * round_up(max(channels, filters), vl)
