@@ -250,16 +250,32 @@ static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RE
     }
 }
 
+/* dst[j * dst_step + i] = src[i * src_step + j * step] for i, j < BLOCK; step is 1 or 2. */
+ALWAYS_INLINE void NAME(transpose_part)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src,
+                                        ptrdiff_t src_step, ptrdiff_t step) {
+    if (step == 1) {
+        NAME(transpose_block)(dst, dst_step, src, src_step);
+        return;
+    }
+    REAL even[BLOCK * VL];
+    for (ptrdiff_t i = 0; i < BLOCK; i++) vstore(even + i * VL, NAME(load_even_part)(src + i * src_step, 0, BLOCK));
+    NAME(transpose_block)(dst, dst_step, even, VL);
+}
+
 static void NAME(transpose_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src, ptrdiff_t src_step,
                                 ptrdiff_t rows, ptrdiff_t length, ptrdiff_t step) {
-    /* Along the run first: the lines of src are read whole while they are in the cache. */
-    for (ptrdiff_t i0 = 0; i0 < rows; i0 += BLOCK) {
+    /* Along the run first: the lines of src are read whole while they are in the cache. The last blocks overlap those
+     * before them. */
+    for (ptrdiff_t done = 0; done < rows; done += BLOCK) {
+        const ptrdiff_t i0 = done + BLOCK <= rows || rows < BLOCK ? done : rows - BLOCK;
         const ptrdiff_t i1 = i0 + BLOCK < rows ? i0 + BLOCK : rows;
         ptrdiff_t j = 0;
-        if (step == 1 && i1 - i0 == BLOCK)
-            for (; j + BLOCK <= length; j += BLOCK) {
-                for (ptrdiff_t i = i0; i < i1; i++) PREFETCH(src + (i + BLOCK) * src_step + j);
-                NAME(transpose_block)(dst + j * dst_step + i0, dst_step, src + i0 * src_step + j, src_step);
+        if ((step == 1 || (step == 2 && VL >= BLOCK)) && i1 - i0 == BLOCK && length >= BLOCK)
+            while (j < length) {
+                const ptrdiff_t at = j + BLOCK <= length ? j : length - BLOCK;
+                for (ptrdiff_t i = i0; i < i1; i++) PREFETCH(src + (i + BLOCK) * src_step + at * step);
+                NAME(transpose_part)(dst + at * dst_step + i0, dst_step, src + i0 * src_step + at * step, src_step, step);
+                j = at + BLOCK;
             }
         for (; j < length; j++)
             for (ptrdiff_t i = i0; i < i1; i++) dst[j * dst_step + i] = src[i * src_step + j * step];

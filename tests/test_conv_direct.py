@@ -52,6 +52,14 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "much padding": ((1, 4, 5, 6), (4, 4, 3, 3), {"padding": 6, "stride": 2}),
     "one column": ((2, 9, 30, 1), (9, 9, 3, 1), {"padding": (1, 0)}),
     "batch of small images": ((20, 9, 4, 4), (9, 9, 3, 3), {"padding": 1}),
+    # enough channels and pixels for the channels to lie in cells, up to four vectors of filters
+    "cells, two blocks": ((1, 130, 18, 19), (70, 130, 3, 3), {"padding": 1}),
+    "cells, stride 2": ((3, 20, 25, 23), (64, 20, 3, 3), {"padding": 1, "stride": 2}),
+    "cells, dilation": ((2, 17, 16, 17), (19, 17, 3, 3), {"padding": 2, "dilation": 2}),
+    "cells, many taps": ((1, 16, 21, 22), (33, 16, 9, 8), {"padding": (4, 4)}),
+    "cells, long lines": ((1, 18, 5, 90), (40, 18, 3, 3), {"padding": 1}),
+    "1x1, stride 2, cells": ((2, 19, 18, 41), (50, 19, 1, 1), {"stride": 2}),
+    "cells, groups": ((2, 48, 14, 15), (34, 24, 3, 3), {"padding": 1, "groups": 2}),
 }
 
 

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 
 from pycnn.kernels._geometry cimport Geometry
 from pycnn.kernels._integers cimport ceil_div, quotient, remainder
-from pycnn.kernels._tiles cimport pack_plane
+from pycnn.kernels._tiles cimport pack_plane, transpose_run
 
 cdef enum:
     MOST_TAPS = 128    # and most phases
@@ -38,6 +38,7 @@ ctypedef struct Points:
     Py_ssize_t tap_w[MOST_TAPS]
     # of the copy, from here on
     Py_ssize_t unit_images, unit_rows, stripes, units
+    bint in_cells                      # the channels of a pixel side by side
     Py_ssize_t rows, pitch             # of an image's part
     Py_ssize_t channel_step, place_step, size
     Py_ssize_t offset[MOST_TAPS]
@@ -135,18 +136,20 @@ cdef inline void set_unit(Points* p, Py_ssize_t images, Py_ssize_t rows) noexcep
     p.pitch = copy_rows(&p.w, p.w.out)
 
 
-# Lays out the copy for `channels` channels at once: channels apart, or side by side as in the source.
-cdef inline void lay_out(Points* p, Py_ssize_t channels, Py_ssize_t lanes) noexcept nogil:
+# Lays out the copy for `channels` channels at once: apart, or side by side in cells.
+cdef inline void lay_out(Points* p, Py_ssize_t channels, Py_ssize_t lanes, bint in_cells) noexcept nogil:
     cdef Py_ssize_t t, cells = p.unit_images * p.rows * p.pitch
-    if p.src_pixel == 1:
+    p.in_cells = in_cells
+    if not in_cells:
         # A vector to spare, and an odd number of lines, so that channels fall on different cache sets.
         p.channel_step = (ceil_div(cells, lanes) + 1) // 2 * 2 * lanes + lanes
         p.place_step = 1
         p.size = channels * p.channel_step + lanes
     else:
+        # An odd number of vectors: the cells of a register tile lie in different cache sets.
         p.channel_step = 1
-        p.place_step = channels
-        p.size = channels * cells
+        p.place_step = (ceil_div(channels, lanes) | 1) * lanes if channels > lanes else channels
+        p.size = p.place_step * cells
     for t in range(p.taps):
         p.offset[t] = (p.tap_h[t] * p.pitch + p.tap_w[t]) * p.place_step
 
@@ -200,6 +203,10 @@ cdef inline void _copy_lines(const Points* p, const floating* src, Py_ssize_t ch
             continue
         memset(line, 0, <size_t> (lo * cell) * sizeof(floating))
         memset(line + hi * cell, 0, <size_t> ((p.pitch - hi) * cell) * sizeof(floating))
+        if p.src_pixel == 1:
+            transpose_run(line + lo * cell, cell, src + i * p.h.grain * p.src_line + lo * step, p.src_channel, channels,
+                          hi - lo, step)
+            continue
         for j in range(lo, hi):
             memcpy(line + j * cell, src + i * p.h.grain * p.src_line + j * step,
                    <size_t> channels * sizeof(floating))
@@ -214,7 +221,7 @@ cdef inline void copy_unit(const Points* p, const floating* src, Py_ssize_t chan
     _inside(p.w.low, &p.w, p.pitch, &lo, &hi)
     src += image * p.src_image + top * p.src_line + p.w.low * p.src_pixel
     for i in range(images):
-        if p.src_pixel == 1:
+        if not p.in_cells:
             pack_plane(copy + i * p.rows * p.pitch, p.channel_step, p.pitch, src, p.src_channel,
                        p.h.grain * p.src_line, channels, p.rows, row_lo, row_hi, lo, hi, p.w.grain)
         else:

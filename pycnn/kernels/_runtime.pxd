@@ -69,6 +69,10 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t vl, mr
         void (*points[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, const Py_ssize_t*,
                              const float*, const float*, float*, const Py_ssize_t*, int) noexcept nogil
+        Py_ssize_t cells_widest
+        Py_ssize_t cells_rows[4]
+        void (*cells[8][4])(Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const float*, const Py_ssize_t*, const float*,
+                            const float*, float*, const Py_ssize_t*, int) noexcept nogil
         void (*ask_points)(const float*, const Py_ssize_t*, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_points)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
                              Py_ssize_t) noexcept nogil
@@ -77,6 +81,10 @@ cdef extern from "tiles.h" nogil:
         Py_ssize_t vl, mr
         void (*points[8][3])(Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, const Py_ssize_t*,
                              const double*, const double*, double*, const Py_ssize_t*, int) noexcept nogil
+        Py_ssize_t cells_widest
+        Py_ssize_t cells_rows[4]
+        void (*cells[8][4])(Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*, const Py_ssize_t*, const double*,
+                            const double*, double*, const Py_ssize_t*, int) noexcept nogil
         void (*ask_points)(const double*, const Py_ssize_t*, Py_ssize_t, Py_ssize_t) noexcept nogil
         void (*store_points)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
                              Py_ssize_t) noexcept nogil

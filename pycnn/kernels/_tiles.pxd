@@ -151,6 +151,29 @@ cdef inline void gemm_points(Py_ssize_t pixels, Py_ssize_t vectors, Py_ssize_t c
                                                            place, accumulate)
 
 
+# The same with the channels of a pixel side by side in a, so b runs over the channels for each tap.
+cdef inline void gemm_cells(Py_ssize_t pixels, Py_ssize_t vectors, Py_ssize_t channels, Py_ssize_t taps,
+                            const Py_ssize_t* offset, const floating* a, const Py_ssize_t* pixel, const floating* b,
+                            const floating* bias, floating* c, const Py_ssize_t* place,
+                            bint accumulate) noexcept nogil:
+    if floating is float:
+        tiles().points_f32.cells[pixels - 1][vectors - 1](channels, taps, offset, a, pixel, b, bias, c, place,
+                                                          accumulate)
+    else:
+        tiles().points_f64.cells[pixels - 1][vectors - 1](channels, taps, offset, a, pixel, b, bias, c, place,
+                                                          accumulate)
+
+
+# Most vectors of such a tile, and most pixels with so many.
+cdef inline Py_ssize_t cells_widest(floating* tag) noexcept nogil:
+    return tiles().points_f32.cells_widest if floating is float else tiles().points_f64.cells_widest
+
+
+cdef inline Py_ssize_t cells_rows(floating* tag, Py_ssize_t vectors) noexcept nogil:
+    return tiles().points_f32.cells_rows[vectors - 1] if floating is float \
+        else tiles().points_f64.cells_rows[vectors - 1]
+
+
 cdef inline void ask_points(const floating* a, const Py_ssize_t* pixel, Py_ssize_t pixels,
                             Py_ssize_t values) noexcept nogil:
     if floating is float:

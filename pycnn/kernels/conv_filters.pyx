@@ -6,8 +6,10 @@
 # Blocking: the filters of a register tile lie side by side, in up to three vectors, and its pixels anywhere, so neither
 # strides nor narrow rows cost anything. A piece of work is a unit of pixels (a stripe of rows or some small images) and
 # perhaps a part of the filters. For a block of channels its source is copied once, into L2; then each panel of packed
-# weights, [channel][tap][filter], is read for every tile of pixels. The finished panel is turned while it is stored,
-# and the phases of a gradient meet in it, so that dx is written once, in order.
+# weights is read for every tile of pixels. With some channels or more the copy has them side by side, in cells, and
+# the weights are [tap][channel][filter]: the sum runs along a cell. Otherwise they are [channel][tap][filter]. The
+# finished panel is turned while it is stored, and the phases of a gradient meet in it, so that dx is written once, in
+# order.
 #
 # The blocks of channels depend on the shape alone, and every sum runs in one order: any number of threads gives the
 # same bits. Source: the loop order is that of Goto and van de Geijn (ACM TOMS 34, 2008) with the roles of weights and
@@ -19,11 +21,12 @@ from libc.string cimport memcpy, memset
 
 from pycnn.kernels._geometry cimport Geometry, group_channels, group_filters, has_values, is_depthwise, is_flat
 from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
-from pycnn.kernels._pack cimport pack_weights
+from pycnn.kernels._pack cimport pack_cells, pack_weights
 from pycnn.kernels._points cimport MOST_TAPS, Points, backward_points, copy_rows, copy_unit, find_unit, \
     flatten_points, forward_points, lay_out, list_pixels, set_unit
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, plane_choice, release
-from pycnn.kernels._tiles cimport gemm_points, lanes, store_points, tile_columns, tile_rows
+from pycnn.kernels._tiles cimport cells_rows, cells_widest, gemm_cells, gemm_points, lanes, store_points, \
+    tile_columns, tile_rows
 
 cdef enum:
     UNIT_PIXELS = 256        # about as many: a panel of weights comes from L3 or memory once for them
@@ -31,6 +34,8 @@ cdef enum:
     BLOCK_DEPTH = 1024       # most products of a sum begun at zero: a panel's weights stay in L2, and the error small
     SUMS_BYTES = 256 << 10   # of a unit's sums, where channels come in blocks
     WANTED_CHUNKS = 16
+    LEAST_CELL = 16          # channels that are put into cells and summed for each tap, not taps for each channel,
+    CELLS_PIXELS = 300       # if there are so many pixels, since the weights' order takes longer to make
 
 ctypedef struct Job:
     Points points
@@ -39,6 +44,7 @@ ctypedef struct Job:
     const void* bias
     void* dst
     Py_ssize_t groups, filters, channels    # of a group; what this sum writes and reads
+    bint by_cells                           # channels are the inner loop
     Py_ssize_t w_row, w_channel
     Py_ssize_t dst_image, dst_row, dst_line, dst_pixel
     Py_ssize_t mr, nr, vl
@@ -46,7 +52,7 @@ ctypedef struct Job:
     Py_ssize_t pack_parts                   # of the channels, in which a panel's weights are packed
     Py_ssize_t block_channels, blocks
     Py_ssize_t packed_group
-    void* packed                            # [group][panel][phase][channel][tap][filter]
+    void* packed                            # [group][panel][phase], each as it is read
     void* padded_bias                       # [group][filter], zeros behind the last
     Py_ssize_t sums_size, unit_pixels
     char* scratch
@@ -54,6 +60,25 @@ ctypedef struct Job:
 
 
 # ---- packing the weights
+
+# Channels c0 .. c1 - 1 of one panel and phase; in cells the channels of a block are the inner ones.
+cdef void _pack_phase(Job* job, Py_ssize_t phase, floating* out, Py_ssize_t width, Py_ssize_t rows, Py_ssize_t c0,
+                      Py_ssize_t c1, const floating* w) noexcept nogil:
+    cdef Points* p = &job.points
+    cdef Py_ssize_t taps = p.first[phase + 1] - p.first[phase]
+    cdef const Py_ssize_t* weight = &p.weight[p.first[phase]]
+    cdef Py_ssize_t begin, end
+    if not job.by_cells:
+        pack_weights(out + c0 * taps * width, width, rows, c1 - c0, taps, weight, w + c0 * job.w_channel, job.w_row,
+                     job.w_channel)
+        return
+    begin = c0 // job.block_channels * job.block_channels
+    while begin < c1:
+        end = min(begin + job.block_channels, job.channels)
+        pack_cells(out + begin * taps * width, width, rows, end - begin, max(c0, begin) - begin, min(c1, end) - begin,
+                   taps, weight, w + begin * job.w_channel, job.w_row, job.w_channel)
+        begin = end
+
 
 # A part of the channels of one panel.
 cdef void _pack(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
@@ -69,13 +94,10 @@ cdef void _pack(floating* tag, Job* job, Py_ssize_t task) noexcept nogil:
     cdef Py_ssize_t group = job.filters * job.channels * min(job.w_row, job.w_channel)
     cdef floating* out = <floating*> job.packed + g * job.packed_group + m0 * job.channels * p.taps
     cdef floating* bias
-    cdef Py_ssize_t phase, taps
+    cdef Py_ssize_t phase
     for phase in range(p.phases):
-        taps = p.first[phase + 1] - p.first[phase]
-        pack_weights(out + c0 * taps * width, width, rows, c1 - c0, taps, &p.weight[p.first[phase]],
-                     <const floating*> job.w + g * group + m0 * job.w_row + c0 * job.w_channel, job.w_row,
-                     job.w_channel)
-        out += width * job.channels * taps
+        _pack_phase(job, phase, out, width, rows, c0, c1, <const floating*> job.w + g * group + m0 * job.w_row)
+        out += width * job.channels * (p.first[phase + 1] - p.first[phase])
     if job.bias != NULL and part == 0:
         bias = <floating*> job.padded_bias + g * job.vectors * job.vl + m0
         memset(bias, 0, <size_t> width * sizeof(floating))
@@ -93,7 +115,7 @@ cdef void _panel(Job* job, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t c0, Py_ssi
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
     # Of two vectors by eight pixels Zen 4 does a tenth less a cycle than of two by six.
-    cdef Py_ssize_t pixels = min(job.mr, 6) if vectors == 2 else job.mr
+    cdef Py_ssize_t pixels = cells_rows(sums, vectors) if job.by_cells else min(job.mr, 6) if vectors == 2 else job.mr
     cdef const floating* b = <const floating*> job.packed + g * job.packed_group
     cdef const floating* bias = NULL
     cdef Py_ssize_t phase, taps, tiles, i, m, count
@@ -106,6 +128,11 @@ cdef void _panel(Job* job, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t c0, Py_ssi
         tiles = ceil_div(count, pixels)
         for i in range(tiles):
             m = begin[phase] + part_begin(i, tiles, count)
+            if job.by_cells:
+                gemm_cells(begin[phase] + part_begin(i + 1, tiles, count) - m, vectors, c1 - c0, taps,
+                           &p.offset[p.first[phase]], copy, pixel + m, b + c0 * taps * width, bias, sums, place + m,
+                           c0 > 0)
+                continue
             gemm_points(begin[phase] + part_begin(i + 1, tiles, count) - m, vectors, c1 - c0, p.channel_step, taps,
                         &p.offset[p.first[phase]], copy, pixel + m, b + c0 * taps * width, bias, sums, place + m,
                         c0 > 0)
@@ -187,6 +214,9 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
     job.blocks = max(1, ceil_div(job.channels, job.block_channels))
     job.block_channels = max(1, ceil_div(job.channels, job.blocks))
     if job.blocks > 1:
+        job.block_channels = round_up(job.block_channels, job.vl)
+        job.blocks = ceil_div(job.channels, job.block_channels)
+    if job.blocks > 1:
         wanted = max(min(wanted, SUMS_BYTES // (job.vectors * job.vl * size)), 4 * job.mr)
     fits = max(1, COPY_BYTES // (job.block_channels * size))  # cells of the copy
     images = min(p.images, max(1, min(wanted // (p.h.out * p.w.out), fits // (copy_rows(&p.h, p.h.out) * pitch))))
@@ -206,7 +236,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t images, rows, least
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
-    job.nr = tile_columns(tag)
+    job.by_cells = job.channels >= LEAST_CELL and (p.taps <= p.phases or p.images * p.h.out * p.w.out >= CELLS_PIXELS)
+    job.nr = cells_widest(tag) * job.vl if job.by_cells else tile_columns(tag)
     job.vectors = ceil_div(job.filters, job.vl)
     job.panels = ceil_div(job.vectors, job.nr // job.vl)
     job.packed_group = job.vectors * job.vl * job.channels * p.taps
@@ -232,7 +263,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
     job.parts = 1
     if threads > 1 and job.groups * p.units < 4 * threads:
         job.parts = min(job.panels, ceil_div(4 * threads, job.groups * p.units))
-    lay_out(p, job.block_channels, job.vl)
+    lay_out(p, job.block_channels, job.vl, job.by_cells or p.src_pixel != 1)
     job.unit_pixels = p.unit_images * p.unit_rows * p.w.out
     job.sums_size = job.unit_pixels * job.nr
     if job.blocks > 1:
@@ -275,7 +306,7 @@ cdef bint _pays(floating* tag, const Job* job) noexcept nogil:
     cdef double planes = images * job.channels
     cdef Py_ssize_t out_h = ceil_div(p.h.out, p.h.phases), out_w = ceil_div(p.w.out, p.w.phases)
     cdef Py_ssize_t pitch = out_w + p.w.span // p.w.step
-    cdef double narrow = 1.7 if job.filters <= vl and tile_rows(tag) == 4 else 1
+    cdef double narrow = 1 if job.filters > vl else 1.7 if tile_rows(tag) == 4 else 1.35
     cdef double here = images * p.h.out * p.w.out * ceil_div(job.filters, vl) * (narrow * depth + 18)
     cdef double there = ceil_div(out_h * pitch, vl) * (depth + (16 if p.phases == 1 else 20))
     cdef double vector

@@ -27,11 +27,13 @@ from pycnn.kernels._integers cimport ceil_div, part_begin, round_up, slot_size
 from pycnn.kernels._points cimport Points, copy_unit, find_unit, flatten_points, forward_points, lay_out, \
     set_unit
 from pycnn.kernels._runtime cimport allocate, num_slots, parallel_work, plane_choice, release
-from pycnn.kernels._tiles cimport ask_points, gemm_points, lanes, store_points, tile_columns, tile_rows, transpose_run
+from pycnn.kernels._tiles cimport ask_points, gemm_cells, gemm_points, lanes, store_points, tile_columns, tile_rows, \
+    transpose_run
 
 cdef enum:
     UNIT_PIXELS = 512     # about as many, so that a unit's lines and deltas stay in L2
     DEEP_PIXELS = 128     # so that a panel's deltas stay in L1
+    LONG_PIXELS = 40      # from which on they are a loop of their own
     BLOCK_ROWS = 128      # of (channel, tap), and
     BLOCK_PANELS = 4      # of filters, so that a block's sums and its deltas stay in L2
     LEAST_PIXELS = 128    # by slices: shorter sums would cost more to add up than to make
@@ -156,22 +158,34 @@ cdef void _find_block(const Job* job, Py_ssize_t rows, Py_ssize_t filters, Block
 cdef void _add_pixels(Job* job, const Block* block, const floating* a, Py_ssize_t lines, Py_ssize_t line_step,
                       const Py_ssize_t* column, Py_ssize_t pixels, const floating* turned, Py_ssize_t pixel, bint add,
                       floating* sums) noexcept nogil:
-    cdef Py_ssize_t i, j, m, f0, width
+    cdef Py_ssize_t i, j, m, f0, width, rows
     cdef Py_ssize_t[MOST_ROWS] place
+    cdef Py_ssize_t[DEEP_PIXELS] offset
+    cdef const Py_ssize_t* line
+    cdef const floating* b
+    cdef bint beside = pixels >= LONG_PIXELS and column[1] - column[0] == 1
     cdef bint asks = job.in_place and job.points.taps == 1  # several taps read the same lines again
+    for m in range(lines):
+        offset[m] = m * line_step + column[0]
     for i in range(block.first, block.last):
         f0 = _panel_begin(job, i)
         width = _panel_begin(job, i + 1) - f0
+        b = turned + f0 * job.unit_pixels + pixel * width
         for j in range(block.panels):
             if asks and i == block.first and j + 1 < block.panels:
                 for m in range(lines):
                     ask_points(a + m * line_step + column[0], &block.line[block.begin[j + 1] - block.begin[0]],
                                block.begin[j + 2] - block.begin[j + 1], column[pixels - 1] - column[0] + 1)
-            for m in range(block.begin[j + 1] - block.begin[j]):
+            rows = block.begin[j + 1] - block.begin[j]
+            line = &block.line[block.begin[j] - block.begin[0]]
+            for m in range(rows):
                 place[m] = (block.begin[j] + m) * width
-            gemm_points(block.begin[j + 1] - block.begin[j], width // job.vl, lines, line_step, pixels, column, a,
-                        &block.line[block.begin[j] - block.begin[0]], turned + f0 * job.unit_pixels + pixel * width,
-                        NULL, sums + f0 * job.depth, place, add)
+            if beside:  # as if they were the channels of a cell, and the lines its taps
+                gemm_cells(rows, width // job.vl, pixels, lines, offset, a, line, b, NULL, sums + f0 * job.depth, place,
+                           add)
+            else:
+                gemm_points(rows, width // job.vl, lines, line_step, pixels, column, a, line, b, NULL,
+                            sums + f0 * job.depth, place, add)
 
 
 # Adds a unit to the sums of a block.
@@ -304,7 +318,7 @@ cdef void _place(Job* job) noexcept nogil:
     cdef Py_ssize_t last_h = p.h.low + ((p.h.out - 1) * p.h.step + p.h.span) * p.h.grain
     cdef Py_ssize_t last_w = p.w.low + ((p.w.out - 1) * p.w.step + p.w.span) * p.w.grain
     job.in_place = p.h.low >= 0 and p.w.low >= 0 and last_h < p.h.size and last_w < p.w.size
-    lay_out(p, job.groups * job.channels, job.vl)
+    lay_out(p, job.groups * job.channels, job.vl, p.src_pixel != 1)
     job.channel_step = p.channel_step
     job.line_step = p.h.step * p.pitch * p.place_step
     job.copy_size = p.size

@@ -54,13 +54,14 @@ static void T(one_tile)(int kind, ptrdiff_t m, ptrdiff_t nv) {
     T(check)(names[kind], TOLERANCE);
 }
 
-/* c[place[m]][j] of the tile whose pixels lie anywhere. */
-static void T(one_points)(ptrdiff_t m, ptrdiff_t nv) {
+/* c[place[m]][j] of the tiles whose pixels lie anywhere: taps of each channel, or in cells channels of each tap. */
+static void T(one_points)(int cells, ptrdiff_t m, ptrdiff_t nv) {
     const T(pycnn_points) *p = sets[1]->T(points);
-    const ptrdiff_t width = nv * p->vl, taps = between(1, 5), channels = upto(6), plane = between(200, 300);
+    const ptrdiff_t width = nv * p->vl, taps = between(1, 5), channels = upto(6);
+    const ptrdiff_t plane = cells ? 1 : between(200, 300);
     const int accumulate = (int)upto(1), biased = (int)upto(1);
     ptrdiff_t offset[5], pixel[PYCNN_MR_MAX], place[PYCNN_MR_MAX];
-    REAL *c = T(out)[1], bias[3 * 16];
+    REAL *c = T(out)[1], bias[4 * 16];
     for (int i = 0; i < 5; i++) offset[i] = upto(100);
     for (int i = 0; i < PYCNN_MR_MAX; i++) {
         pixel[i] = upto(100);
@@ -72,17 +73,22 @@ static void T(one_points)(ptrdiff_t m, ptrdiff_t nv) {
         T(fill)(c + place[r], width);
         memcpy(T(out)[0] + place[r], c + place[r], sizeof *c * (size_t)width);
     }
-    p->points[m - 1][nv - 1](channels, plane, taps, offset, T(in), pixel, T(more), biased ? bias : NULL, c, place,
-                             accumulate);
+    if (cells)
+        p->cells[m - 1][nv - 1](channels, taps, offset, T(in), pixel, T(more), biased ? bias : NULL, c, place, accumulate);
+    else
+        p->points[m - 1][nv - 1](channels, plane, taps, offset, T(in), pixel, T(more), biased ? bias : NULL, c, place,
+                                 accumulate);
     for (ptrdiff_t r = 0; r < m; r++)
         for (ptrdiff_t j = 0; j < width; j++) {
             REAL *want = T(out)[0] + place[r] + j;
             double sum = (accumulate ? (double)*want : 0) + (biased ? (double)bias[j] : 0);
-            for (ptrdiff_t i = 0; i < channels * taps; i++)
-                sum += (double)T(in)[pixel[r] + i / taps * plane + offset[i % taps]] * (double)T(more)[i * width + j];
+            for (ptrdiff_t k = 0; k < channels; k++)
+                for (ptrdiff_t t = 0; t < taps; t++)
+                    sum += (double)T(in)[pixel[r] + k * plane + offset[t]]
+                           * (double)T(more)[(cells ? t * channels + k : k * taps + t) * width + j];
             *want = (REAL)sum;
         }
-    T(check)("points", TOLERANCE);
+    T(check)(cells ? "cells" : "points", TOLERANCE);
 }
 
 static void T(copies)(void) {
@@ -160,7 +166,10 @@ static void T(compare_gemm)(void) {
         for (ptrdiff_t m = 1; m <= sets[1]->T(gemm)->mr; m++)
             for (ptrdiff_t nv = 1; nv <= 3; nv++) T(one_tile)(kind, m, nv);
     for (ptrdiff_t m = 1; m <= sets[1]->T(points)->mr; m++)
-        for (ptrdiff_t nv = 1; nv <= 3; nv++) T(one_points)(m, nv);
+        for (ptrdiff_t nv = 1; nv <= 3; nv++) T(one_points)(0, m, nv);
+    for (ptrdiff_t nv = 1; nv <= sets[1]->T(points)->cells_widest; nv++)
+        for (ptrdiff_t m = 1; m <= PYCNN_MR_MAX; m++)
+            if (sets[1]->T(points)->cells[m - 1][nv - 1]) T(one_points)(1, m, nv);
     T(copies)();
     T(sums)();
 }
