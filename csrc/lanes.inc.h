@@ -6,6 +6,8 @@
  *   store_sum(d, s, n, b)       d[i] = s[i] + b for i < n
  *   store_even_sum(d, s, n, b)  d[2 * i] = s[i] + b for i < n; nothing between is touched
  *   transpose_block(d, ds, s, ss)  d[j * ds + i] = s[i * ss + j] for i, j < BLOCK
+ *   transpose_strip(d, ds, s, ss)  the same for i < TALL, j < 4: stores whole vectors
+ *   turn_strips(d, ds, s, ss, n)   the same for i < n, n >= TALL
  *
  * Short stores overlap instead of using masks: a masked store costs about ten cycles on several processors. */
 
@@ -163,23 +165,50 @@ ALWAYS_INLINE void NAME(store_even_sum)(REAL *d, const REAL *s, ptrdiff_t n, REA
 }
 
 #if (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)) && defined(PYCNN_F32)
-/* 8 x 8. Row i and row i + 4 meet on the way from memory, where they cost no shuffle: half of row i below, half of row
- * i + 4 above. Then pairs of rows and pairs of pairs. */
+/* Row i and row i + 4 meet on the way from memory, where they cost no shuffle: four values of row i below, of row i + 4
+ * above. Then pairs of rows and pairs of pairs. */
 ALWAYS_INLINE __m256 NAME(two_halves)(const float *low, const float *high) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
 }
-ALWAYS_INLINE void NAME(transpose_block)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
-    for (int half = 0; half < 2; half++, s += 4, d += 4 * ds) {
-        const __m256 r0 = NAME(two_halves)(s, s + 4 * ss), r1 = NAME(two_halves)(s + ss, s + 5 * ss);
-        const __m256 r2 = NAME(two_halves)(s + 2 * ss, s + 6 * ss), r3 = NAME(two_halves)(s + 3 * ss, s + 7 * ss);
-        const __m256 a = _mm256_unpacklo_ps(r0, r1), b = _mm256_unpackhi_ps(r0, r1);
-        const __m256 c = _mm256_unpacklo_ps(r2, r3), e = _mm256_unpackhi_ps(r2, r3);
-        _mm256_storeu_ps(d, _mm256_shuffle_ps(a, c, 0x44));
-        _mm256_storeu_ps(d + ds, _mm256_shuffle_ps(a, c, 0xee));
-        _mm256_storeu_ps(d + 2 * ds, _mm256_shuffle_ps(b, e, 0x44));
-        _mm256_storeu_ps(d + 3 * ds, _mm256_shuffle_ps(b, e, 0xee));
-    }
+/* 8 rows, 4 columns */
+ALWAYS_INLINE void NAME(transpose_half)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
+    const __m256 r0 = NAME(two_halves)(s, s + 4 * ss), r1 = NAME(two_halves)(s + ss, s + 5 * ss);
+    const __m256 r2 = NAME(two_halves)(s + 2 * ss, s + 6 * ss), r3 = NAME(two_halves)(s + 3 * ss, s + 7 * ss);
+    const __m256 a = _mm256_unpacklo_ps(r0, r1), b = _mm256_unpackhi_ps(r0, r1);
+    const __m256 c = _mm256_unpacklo_ps(r2, r3), e = _mm256_unpackhi_ps(r2, r3);
+    _mm256_storeu_ps(d, _mm256_shuffle_ps(a, c, 0x44));
+    _mm256_storeu_ps(d + ds, _mm256_shuffle_ps(a, c, 0xee));
+    _mm256_storeu_ps(d + 2 * ds, _mm256_shuffle_ps(b, e, 0x44));
+    _mm256_storeu_ps(d + 3 * ds, _mm256_shuffle_ps(b, e, 0xee));
 }
+ALWAYS_INLINE void NAME(transpose_block)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
+    NAME(transpose_half)(d, ds, s, ss);
+    NAME(transpose_half)(d + 4 * ds, ds, s + 4, ss);
+}
+#ifdef PYCNN_ISA_AVX512
+#define TALL 16
+ALWAYS_INLINE __m512 NAME(four_quarters)(const float *s, ptrdiff_t ss) {
+    __m512 r = _mm512_castps128_ps512(_mm_loadu_ps(s));
+    r = _mm512_insertf32x4(r, _mm_loadu_ps(s + 4 * ss), 1);
+    r = _mm512_insertf32x4(r, _mm_loadu_ps(s + 8 * ss), 2);
+    return _mm512_insertf32x4(r, _mm_loadu_ps(s + 12 * ss), 3);
+}
+ALWAYS_INLINE void NAME(transpose_strip)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
+    const __m512 r0 = NAME(four_quarters)(s, ss), r1 = NAME(four_quarters)(s + ss, ss);
+    const __m512 r2 = NAME(four_quarters)(s + 2 * ss, ss), r3 = NAME(four_quarters)(s + 3 * ss, ss);
+    const __m512 a = _mm512_unpacklo_ps(r0, r1), b = _mm512_unpackhi_ps(r0, r1);
+    const __m512 c = _mm512_unpacklo_ps(r2, r3), e = _mm512_unpackhi_ps(r2, r3);
+    _mm512_storeu_ps(d, _mm512_shuffle_ps(a, c, 0x44));
+    _mm512_storeu_ps(d + ds, _mm512_shuffle_ps(a, c, 0xee));
+    _mm512_storeu_ps(d + 2 * ds, _mm512_shuffle_ps(b, e, 0x44));
+    _mm512_storeu_ps(d + 3 * ds, _mm512_shuffle_ps(b, e, 0xee));
+}
+#else
+#define TALL 8
+ALWAYS_INLINE void NAME(transpose_strip)(float *d, ptrdiff_t ds, const float *s, ptrdiff_t ss) {
+    NAME(transpose_half)(d, ds, s, ss);
+}
+#endif
 #elif (defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_AVX2)) && defined(PYCNN_F64)
 ALWAYS_INLINE void NAME(transpose_block)(double *d, ptrdiff_t ds, const double *s, ptrdiff_t ss) {
     const __m256d r0 = _mm256_loadu_pd(s), r1 = _mm256_loadu_pd(s + ss);
@@ -207,3 +236,16 @@ ALWAYS_INLINE void NAME(transpose_block)(REAL *d, ptrdiff_t ds, const REAL *s, p
         for (int i = 0; i < 4; i++) d[j * ds + i] = s[i * ss + j];
 }
 #endif
+
+#ifndef TALL /* blocks of 4 x 4 */
+#define TALL BLOCK
+ALWAYS_INLINE void NAME(transpose_strip)(REAL *d, ptrdiff_t ds, const REAL *s, ptrdiff_t ss) {
+    NAME(transpose_block)(d, ds, s, ss);
+}
+#endif
+
+/* d[j * ds + i] = s[i * ss + j] for i < n, j < 4, n >= TALL: the last strip overlaps the one before. */
+ALWAYS_INLINE void NAME(turn_strips)(REAL *d, ptrdiff_t ds, const REAL *s, ptrdiff_t ss, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i + TALL <= n; i += TALL) NAME(transpose_strip)(d + i, ds, s + i * ss, ss);
+    if (n % TALL) NAME(transpose_strip)(d + n - TALL, ds, s + (n - TALL) * ss, ss);
+}

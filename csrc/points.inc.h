@@ -149,7 +149,9 @@ static void NAME(store_points)(REAL *RESTRICT dst, ptrdiff_t channel_step, ptrdi
         return;
     }
     ptrdiff_t c = 0;
-    if (pixel_step == 1 && pixels >= BLOCK)
+    if (pixel_step == 1 && pixels >= TALL)
+        for (; c + 4 <= channels; c += 4) NAME(turn_strips)(dst + c * channel_step, channel_step, src + c, width, pixels);
+    else if (pixel_step == 1 && pixels >= BLOCK)
         for (; c + BLOCK <= channels; c += BLOCK) {
             REAL *plane = dst + c * channel_step;
             for (ptrdiff_t p = 0; p + BLOCK <= pixels; p += BLOCK)

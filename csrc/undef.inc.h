@@ -31,3 +31,4 @@
 #undef vstore_part
 #undef LANE_BITS
 #undef BLOCK
+#undef TALL

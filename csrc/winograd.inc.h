@@ -109,6 +109,12 @@ static void NAME(to_lanes)(REAL *RESTRICT lines, const REAL *RESTRICT src, ptrdi
         return;
     }
     ptrdiff_t c = 0;
+    if (pixel_step == 1 && channels == TALL && pixels >= 4) {
+        for (ptrdiff_t p = 0; p + 4 <= pixels; p += 4) NAME(transpose_strip)(lines + p * VL, VL, src + p, channel_step);
+        if (pixels % 4) /* the last strip overlaps the one before */
+            NAME(transpose_strip)(lines + (pixels - 4) * VL, VL, src + pixels - 4, channel_step);
+        return;
+    }
     if (pixel_step == 1 && pixels >= BLOCK)
         for (; c + BLOCK <= channels; c += BLOCK) {
             const REAL *plane = src + c * channel_step;
@@ -133,7 +139,9 @@ static void NAME(from_lanes)(REAL *RESTRICT dst, const REAL *RESTRICT lines, ptr
         return;
     }
     ptrdiff_t c = 0;
-    if (pixel_step == 1 && pixels >= BLOCK)
+    if (pixel_step == 1 && pixels >= TALL)
+        for (; c + 4 <= channels; c += 4) NAME(turn_strips)(dst + c * channel_step, channel_step, lines + c, VL, pixels);
+    else if (pixel_step == 1 && pixels >= BLOCK)
         for (; c + BLOCK <= channels; c += BLOCK) {
             REAL *plane = dst + c * channel_step;
             for (ptrdiff_t p = 0; p + BLOCK <= pixels; p += BLOCK)
