@@ -4,6 +4,9 @@
  * joins the job under the mutex and leaves it under the mutex; the caller closes the job and waits only for those that
  * joined. So a thread that wakes late finds the job closed and never touches memory that the caller has given back.
  *
+ * Each thread begins with chunks of its own, those that it had in the last job of so many: a layer finds in its cache
+ * what the same chunks of the layer before left there. Then it takes what others have not begun.
+ *
  * Linux wakes a thread on the CPU where it last ran, and looks for an idle one only while the CPUs as a whole are not
  * busy. After both have been, a worker can sit beside its caller, with the other CPU idle, for as long as jobs are
  * shorter than a tick: each job then takes as long as on one thread. So a worker that went to sleep on a CPU of the
@@ -23,7 +26,7 @@ typedef struct {
     pycnn_chunk_fn fn;
     void *context;
     ptrdiff_t n_chunks;
-    atomic_ptrdiff next;
+    int shares; /* its chunks are cut into: one for the caller and each helper */
 } job_t;
 
 static struct {
@@ -40,6 +43,12 @@ static struct {
     int helpers;        /* workers the open job may use */
     long home;          /* CPU of the caller */
 } pool = {PYCNN_MUTEX_INIT, PYCNN_MUTEX_INIT, PYCNN_COND_INIT, PYCNN_COND_INIT, 0, {0}, 0, 0, 0, 1, 0, -1};
+
+/* The next chunk of each share, on a line of its own. */
+static struct {
+    atomic_ptrdiff next;
+    char apart[64 - sizeof(ptrdiff_t)];
+} shares[PYCNN_MAX_THREADS];
 
 static PYCNN_THREAD_LOCAL int local_limit;
 
@@ -63,11 +72,21 @@ static void step_aside(long thread, long home) {
     if (pycnn_keep_off(thread, &taken, &before)) pycnn_allow(thread, &before);
 }
 
-static void run_chunks(job_t *job, ptrdiff_t slot) {
-    for (;;) {
-        const ptrdiff_t chunk = atomic_add(&job->next, 1);
-        if (chunk >= job->n_chunks) return;
-        job->fn(job->context, chunk, slot);
+/* Where a share begins, and the one before it ends: n_chunks * share / shares without its overflow. */
+static ptrdiff_t share_begin(const job_t *job, int share) {
+    const ptrdiff_t each = job->n_chunks / job->shares, rest = job->n_chunks % job->shares;
+    return share * each + share * rest / job->shares;
+}
+
+static void run_chunks(const job_t *job, int slot) {
+    for (int turn = 0; turn < job->shares; turn++) {
+        const int share = (slot + turn) % job->shares;
+        const ptrdiff_t end = share_begin(job, share + 1);
+        for (;;) {
+            const ptrdiff_t chunk = atomic_add(&shares[share].next, 1);
+            if (chunk >= end) break;
+            job->fn(job->context, chunk, slot);
+        }
     }
 }
 
@@ -156,7 +175,8 @@ void pycnn_parallel_for(pycnn_chunk_fn fn, void *context, ptrdiff_t n_chunks) {
     pool.job.fn = fn;
     pool.job.context = context;
     pool.job.n_chunks = n_chunks;
-    atomic_set(&pool.job.next, 0);
+    pool.job.shares = helpers + 1;
+    for (int i = 0; i <= helpers; i++) atomic_set(&shares[i].next, share_begin(&pool.job, i));
     pool.open = 1;
     pool.helpers = helpers;
     keep_apart(&moved);

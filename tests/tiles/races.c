@@ -18,7 +18,7 @@ static void chunk(void *context, ptrdiff_t index, ptrdiff_t slot) {
     long sum = 0;
     (void)slot;
     for (long i = 0; i < VALUES; i++) sum += mine->base + i;
-    mine->out[index] = sum;
+    mine->out[index] += sum; /* twice would be seen too */
 }
 
 /* One of many Python threads without a lock between them: computes, and now and then changes what all share. */
@@ -28,6 +28,7 @@ static void *caller(void *argument) {
     for (int round = 0; round < ROUNDS; round++) {
         job mine = {(long *)pycnn_malloc(CHUNKS * sizeof(long)), number * 1000 + round};
         if (!mine.out) return (void *)1;
+        memset(mine.out, 0, CHUNKS * sizeof(long));
         pycnn_parallel_for(chunk, &mine, CHUNKS);
         for (int i = 0; i < CHUNKS; i++) wrong += mine.out[i] != VALUES * mine.base + VALUES * (VALUES - 1) / 2;
         pycnn_free(mine.out);
