@@ -4,8 +4,8 @@
  * loads NV vectors of packed weights and broadcasts one value for each pixel. The pixels lie anywhere, so no lane is lost
  * between rows, at strides or in small images; the filters come out side by side and are turned when they are stored.
  *
- * Where a pixel's channels lie side by side, in a cell, the channels are the inner loop: a line of the first cache is read
- * from end to end, by each tap again, and no step has to look up an address. Otherwise the taps are.
+ * Where a pixel's channels lie side by side, in a cell, the channels are the inner loop: a line of the first cache is
+ * read from end to end, by each tap again, and no step has to look up an address. Otherwise the taps are.
  * Registers as in gemm.inc.h, or 6 x 4 sums, 4 vectors of weights and 1 value. */
 
 #if defined(PYCNN_ISA_AVX512) || defined(PYCNN_ISA_NEON)
@@ -150,7 +150,8 @@ static void NAME(store_points)(REAL *RESTRICT dst, ptrdiff_t channel_step, ptrdi
     }
     ptrdiff_t c = 0;
     if (pixel_step == 1 && pixels >= TALL)
-        for (; c + 4 <= channels; c += 4) NAME(turn_strips)(dst + c * channel_step, channel_step, src + c, width, pixels);
+        for (; c + 4 <= channels; c += 4)
+            NAME(turn_strips)(dst + c * channel_step, channel_step, src + c, width, pixels);
     else if (pixel_step == 1 && pixels >= BLOCK)
         for (; c + BLOCK <= channels; c += BLOCK) {
             REAL *plane = dst + c * channel_step;

@@ -9,8 +9,8 @@ typedef struct {
                                     const REAL *a, const ptrdiff_t *pixel, const REAL *b, const REAL *bias, REAL *c,
                                     const ptrdiff_t *place, int accumulate);
 
-    /* The same with the channels of a pixel side by side: sum_{t, c} a[pixel[m] + offset[t] + c] * b[t][c][j], for up to
-     * cells_rows[vectors - 1] pixels; 0: there is none. */
+    /* The same with the channels of a pixel side by side: sum_{t, c} a[pixel[m] + offset[t] + c] * b[t][c][j], for up
+     * to cells_rows[vectors - 1] pixels; 0: there is none. */
     ptrdiff_t cells_widest; /* vectors */
     ptrdiff_t cells_rows[4];
     void (*cells[PYCNN_MR_MAX][4])(ptrdiff_t channels, ptrdiff_t taps, const ptrdiff_t *offset, const REAL *a,

@@ -47,7 +47,7 @@ static struct {
 /* The next chunk of each share, on a line of its own. */
 static struct {
     atomic_ptrdiff next;
-    char apart[64 - sizeof(ptrdiff_t)];
+    char apart[64 - sizeof(atomic_ptrdiff)];
 } shares[PYCNN_MAX_THREADS];
 
 static PYCNN_THREAD_LOCAL int local_limit;
@@ -82,7 +82,8 @@ static void run_chunks(const job_t *job, int slot) {
     for (int turn = 0; turn < job->shares; turn++) {
         const int share = (slot + turn) % job->shares;
         const ptrdiff_t end = share_begin(job, share + 1);
-        for (;;) {
+        /* A look first: many threads that end together would wait for one another to count. */
+        while (atomic_get(&shares[share].next) < end) {
             const ptrdiff_t chunk = atomic_add(&shares[share].next, 1);
             if (chunk >= end) break;
             job->fn(job->context, chunk, slot);

@@ -1,8 +1,9 @@
 /* A small thread pool for loops over independent chunks.
  *
  * The caller takes part; chunks are claimed one at a time, a thread's own share first and then those of the others, so
- * nobody waits for a thread that has not woken up. One job runs at a time: a caller that finds the pool busy (another thread, or a nested call) runs its
- * chunks itself, in order. The pool starts its threads at the first job that can use them, and again after fork(). */
+ * nobody waits for a thread that has not woken up. One job runs at a time: a caller that finds the pool busy (another
+ * thread, or a nested call) runs its chunks itself, in order. The pool starts its threads at the first job that can use
+ * them, and again after fork(). */
 #ifndef PYCNN_THREADPOOL_H
 #define PYCNN_THREADPOOL_H
 

@@ -140,7 +140,8 @@ static void NAME(from_lanes)(REAL *RESTRICT dst, const REAL *RESTRICT lines, ptr
     }
     ptrdiff_t c = 0;
     if (pixel_step == 1 && pixels >= TALL)
-        for (; c + 4 <= channels; c += 4) NAME(turn_strips)(dst + c * channel_step, channel_step, lines + c, VL, pixels);
+        for (; c + 4 <= channels; c += 4)
+            NAME(turn_strips)(dst + c * channel_step, channel_step, lines + c, VL, pixels);
     else if (pixel_step == 1 && pixels >= BLOCK)
         for (; c + BLOCK <= channels; c += BLOCK) {
             REAL *plane = dst + c * channel_step;

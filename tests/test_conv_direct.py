@@ -59,6 +59,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "cells, many taps": ((1, 16, 21, 22), (33, 16, 9, 8), {"padding": (4, 4)}),
     "cells, long lines": ((1, 18, 5, 90), (40, 18, 3, 3), {"padding": 1}),
     "1x1, stride 2, cells": ((2, 19, 18, 41), (50, 19, 1, 1), {"stride": 2}),
+    "cells, two blocks of a gradient's phases": ((1, 8, 20, 20), (530, 8, 3, 3), {"padding": 1, "stride": 2}),
     "cells, groups": ((2, 48, 14, 15), (34, 24, 3, 3), {"padding": 1, "groups": 2}),
 }
 
@@ -146,7 +147,18 @@ def test_special_values_touch_only_their_windows(special: float, force: Any) -> 
 
 @pytest.mark.parametrize("algorithm", ["planes", "few", "filters"])
 @pytest.mark.parametrize(
-    "name", ["5x5", "3x3, stride 2", "many pixels", "many channels", "1x1", "batch of small images"]
+    "name",
+    [
+        "5x5",
+        "3x3, stride 2",
+        "many pixels",
+        "many channels",
+        "1x1",
+        "batch of small images",
+        "cells, two blocks",
+        "cells, stride 2",
+        "cells, two blocks of a gradient's phases",
+    ],
 )
 def test_same_bits_for_any_number_of_threads(name: str, algorithm: str, force: Any) -> None:
     x_shape, w_shape, options = CASES[name]

@@ -3,7 +3,7 @@
 #
 # Edges: pixels outside the source are zeros of its copy, multiplied like any value.
 #
-# Blocking: the filters of a register tile lie side by side, in up to three vectors, and its pixels anywhere, so neither
+# Blocking: the filters of a register tile lie side by side, in up to four vectors, and its pixels anywhere, so neither
 # strides nor narrow rows cost anything. A piece of work is a unit of pixels (a stripe of rows or some small images) and
 # perhaps a part of the filters. For a block of channels its source is copied once, into L2; then each panel of packed
 # weights is read for every tile of pixels. With some channels or more the copy has them side by side, in cells, and
@@ -31,11 +31,13 @@ from pycnn.kernels._tiles cimport cells_rows, cells_widest, gemm_cells, gemm_poi
 cdef enum:
     UNIT_PIXELS = 256        # about as many: a panel of weights comes from L3 or memory once for them
     COPY_BYTES = 256 << 10   # of a unit's source: a part of L2
-    BLOCK_DEPTH = 1024       # most products of a sum begun at zero: a panel's weights stay in L2, and the error small
+    # Most products of a sum begun at zero: a panel's weights stay in L2, and the error small. A quarter more for whole
+    # vectors of channels in cells.
+    BLOCK_DEPTH = 1024
     SUMS_BYTES = 256 << 10   # of a unit's sums, where channels come in blocks
     WANTED_CHUNKS = 16
     LEAST_CELL = 16          # channels that are put into cells and summed for each tap, not taps for each channel,
-    CELLS_PIXELS = 300       # if there are so many pixels, since the weights' order takes longer to make
+    CELLS_PIXELS = 300       # if there are so many pixels, or one tap: the order of the weights takes longer to make
 
 ctypedef struct Job:
     Points points
@@ -118,7 +120,7 @@ cdef void _panel(Job* job, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t c0, Py_ssi
     cdef Py_ssize_t pixels = cells_rows(sums, vectors) if job.by_cells else min(job.mr, 6) if vectors == 2 else job.mr
     cdef const floating* b = <const floating*> job.packed + g * job.packed_group
     cdef const floating* bias = NULL
-    cdef Py_ssize_t phase, taps, tiles, i, m, count
+    cdef Py_ssize_t phase, taps, tiles, i, m, n, count
     if job.bias != NULL and c1 == job.channels:
         bias = <const floating*> job.padded_bias + (g * job.vectors + first) * job.vl
     b += first * job.vl * job.channels * p.taps
@@ -128,14 +130,13 @@ cdef void _panel(Job* job, Py_ssize_t g, Py_ssize_t panel, Py_ssize_t c0, Py_ssi
         tiles = ceil_div(count, pixels)
         for i in range(tiles):
             m = begin[phase] + part_begin(i, tiles, count)
+            n = begin[phase] + part_begin(i + 1, tiles, count) - m
             if job.by_cells:
-                gemm_cells(begin[phase] + part_begin(i + 1, tiles, count) - m, vectors, c1 - c0, taps,
-                           &p.offset[p.first[phase]], copy, pixel + m, b + c0 * taps * width, bias, sums, place + m,
-                           c0 > 0)
-                continue
-            gemm_points(begin[phase] + part_begin(i + 1, tiles, count) - m, vectors, c1 - c0, p.channel_step, taps,
-                        &p.offset[p.first[phase]], copy, pixel + m, b + c0 * taps * width, bias, sums, place + m,
-                        c0 > 0)
+                gemm_cells(n, vectors, c1 - c0, taps, &p.offset[p.first[phase]], copy, pixel + m,
+                           b + c0 * taps * width, bias, sums, place + m, c0 > 0)
+            else:
+                gemm_points(n, vectors, c1 - c0, p.channel_step, taps, &p.offset[p.first[phase]], copy, pixel + m,
+                            b + c0 * taps * width, bias, sums, place + m, c0 > 0)
         b += job.channels * taps * width
 
 
@@ -209,13 +210,14 @@ cdef void _cut(floating* tag, Job* job) noexcept nogil:
     cdef Py_ssize_t size = sizeof(floating)
     cdef Py_ssize_t pitch = copy_rows(&p.w, p.w.out)
     cdef Py_ssize_t wanted = UNIT_PIXELS
-    cdef Py_ssize_t fits, images, rows
+    cdef Py_ssize_t fits, images, rows, whole
     job.block_channels = max(1, min(job.channels, BLOCK_DEPTH // max(p.taps // p.phases, 1)))
     job.blocks = max(1, ceil_div(job.channels, job.block_channels))
     job.block_channels = max(1, ceil_div(job.channels, job.blocks))
-    if job.blocks > 1:
-        job.block_channels = round_up(job.block_channels, job.vl)
-        job.blocks = ceil_div(job.channels, job.block_channels)
+    whole = round_up(job.block_channels, job.vl)
+    if job.by_cells and job.blocks > 1 and whole * max(p.taps // p.phases, 1) <= BLOCK_DEPTH + BLOCK_DEPTH // 4:
+        job.block_channels = whole
+        job.blocks = ceil_div(job.channels, whole)
     if job.blocks > 1:
         wanted = max(min(wanted, SUMS_BYTES // (job.vectors * job.vl * size)), 4 * job.mr)
     fits = max(1, COPY_BYTES // (job.block_channels * size))  # cells of the copy
@@ -295,7 +297,7 @@ cdef bint _run(floating* tag, Job* job) noexcept nogil:
 
 # Whether this takes less time than the planes of conv_direct.pyx. In vector multiply-adds: a tile here loses filters to
 # the last vector, there pixels between rows; turning or storing a vector of results, copying a vector of the source and
-# beginning a row of it. A tile of four pixels and one vector waits for its loads. Fitted to timings of 1 to 256
+# beginning a row of it. A tile of one vector waits for its loads. Fitted to timings of 1 to 256
 # channels and filters, 7 to 224 pixels a side, kernels of 1 to 11 and strides 1 to 4, on one thread and on two, with
 # AVX-512.
 cdef bint _pays(floating* tag, const Job* job) noexcept nogil:

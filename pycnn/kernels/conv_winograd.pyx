@@ -10,9 +10,9 @@
 #
 #   by tiles    U is made first, for all filters; then a piece of work is a block of tiles, whose V and S stay in L2
 #               while U streams past them.
-#   by filters  few tiles, as at 7x7, or a large U, whose tiles are then done in parts: V is made first, for all tiles;
-#               then a piece of work is a panel of filters, whose U is made BLOCK_CHANNELS at a time where it is used:
-#               it never goes to memory.
+#   by filters  few tiles, as at 7x7, or a large U, whose tiles are then done in parts: V is made first, for all tiles
+#               of a part; then a piece of work is a panel of filters, whose U is made BLOCK_CHANNELS at a time where it
+#               is used: it never goes to memory.
 #
 # The order of each sum over channels is fixed by the shape, so any number of threads gives the same bits.
 # Sources: csrc/winograd.inc.h; the fused blocking is that of Jia et al., "Optimizing N-dimensional, Winograd-based
@@ -40,11 +40,13 @@ cdef enum:
     FEW_STRIDED = 50          # and with stride 2
     LEAST_VECTORS = 4         # of filters, for work to be cut by them
     LEAST_TILES = 16          # unless there are fewer tiles than this
-    STREAM = 700              # in the rule: reading U once, for a channel and a filter
-    STREAM_TILES = 16         # which a block of so many tiles does
+    STREAM = 700              # in the rule: of a U from beyond L2, for a channel, a filter
+    STREAM_TILES = 16         # and so many tiles
     NEAR_BYTES = 3 << 20      # of U or V, up to which each thread makes its own
     OWN_BYTES = 24 << 20      # of U, up to which it does if making it is little work beside its
-    OWN_TILES = 64            # tiles; beyond, work is cut by filters
+    OWN_TILES = 64            # tiles,
+    ALL_BYTES = 64 << 20      # and all of them take no more; beyond OWN_BYTES work is cut by filters
+    FAR_VECTORS = 16          # of which there have to be so many vectors, enough for the threads
     SUMS_BYTES = 1200 << 10   # of S, by filters
 
 ctypedef struct Job:
@@ -299,12 +301,13 @@ cdef inline bint _is_near(floating* tag, const Job* job) noexcept nogil:
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Grid* g = &job.grid
-    cdef Py_ssize_t width, widest, fits, padded, least
+    cdef Py_ssize_t width, widest, fits, padded, least, most
     cdef bint near, far
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.rows, job.vl)
     far = 1.0 * g.weights * job.rows * job.channels * sizeof(floating) > OWN_BYTES
+    far = far and job.vectors >= FAR_VECTORS
     job.by_filters = far or g.tiles <= _few_tiles(g.kind)
     # Of few filters there are few panels, not enough for the threads; of very few tiles there are no blocks either.
     if job.vectors < LEAST_VECTORS and g.tiles >= LEAST_TILES:
@@ -330,8 +333,8 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         fits //= g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating)
         fits = min(max(fits // job.mr, <Py_ssize_t> 2), <Py_ssize_t> 8) * job.mr
         # The number of threads changes no sum.
-        job.own = near or (g.tiles >= OWN_TILES * num_slots()
-                           and job.common_size * <Py_ssize_t> sizeof(floating) <= OWN_BYTES)
+        most = min(<Py_ssize_t> OWN_BYTES, ALL_BYTES // num_slots()) // <Py_ssize_t> sizeof(floating)
+        job.own = near or (g.tiles >= OWN_TILES * num_slots() and job.common_size <= most)
         least = LEAST_BLOCKS if near else THREAD_BLOCKS * num_slots() if num_slots() > 1 else 1
         job.blocks = max(1, min(g.segments, max(least, ceil_div(g.tiles, fits))))
     job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
@@ -351,9 +354,10 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
 
 
 # Makes what all pieces of work read, or marks it as not made where each thread makes its own.
-cdef void _begin(floating* tag, Job* job, double work) noexcept nogil:
+cdef void _begin(floating* tag, Job* job, size_t slots, double work) noexcept nogil:
     if job.own:
-        memset(job.made, 0, <size_t> num_slots())
+        job.made = job.scratch + job.slot_bytes * slots
+        memset(job.made, 0, slots)
     else:
         parallel_work(_common_f32 if floating is float else _common_f64, job, _common_pieces(job), work)
 
@@ -366,7 +370,6 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
     cdef bint ok
     _plan(tag, job)
     job.scratch = <char*> allocate((job.slot_bytes + 1) * slots)
-    job.made = job.scratch + job.slot_bytes * slots
     job.common = allocate(<size_t> job.common_size * sizeof(floating) * (slots if job.own else 1))
     ok = job.scratch != NULL and job.common != NULL
     if ok and job.by_filters:
@@ -374,10 +377,10 @@ cdef int _run(floating* tag, Job* job) noexcept nogil:
         for block in range(job.blocks):
             job.begin = part_begin(block, job.blocks, job.grid.segments)
             job.end = part_begin(block + 1, job.blocks, job.grid.segments)
-            _begin(tag, job, work / job.rows * 4)
+            _begin(tag, job, slots, work / job.rows * 4)
             parallel_work(_filters_f32 if floating is float else _filters_f64, job, job.panels, work + weights)
     elif ok:
-        _begin(tag, job, weights)
+        _begin(tag, job, slots, weights)
         parallel_work(_tiles_f32 if floating is float else _tiles_f64, job, job.blocks, work)
     release(job.common)
     release(job.scratch)

@@ -74,7 +74,8 @@ static void T(one_points)(int cells, ptrdiff_t m, ptrdiff_t nv) {
         memcpy(T(out)[0] + place[r], c + place[r], sizeof *c * (size_t)width);
     }
     if (cells)
-        p->cells[m - 1][nv - 1](channels, taps, offset, T(in), pixel, T(more), biased ? bias : NULL, c, place, accumulate);
+        p->cells[m - 1][nv - 1](channels, taps, offset, T(in), pixel, T(more), biased ? bias : NULL, c, place,
+                                accumulate);
     else
         p->points[m - 1][nv - 1](channels, plane, taps, offset, T(in), pixel, T(more), biased ? bias : NULL, c, place,
                                  accumulate);
@@ -106,7 +107,8 @@ static void T(copies)(void) {
     }
     BOTH(gemm, pack_run(out, pitch, T(in), 200, rows, length, lo, hi, step))
     T(check)("pack_run", 0);
-    BOTH(gemm, transpose_run(out, 11, T(in), 200, rows, length, step))
+    const ptrdiff_t many = between(1, 40);
+    BOTH(gemm, transpose_run(out, 43, T(in), 200, many, length, step))
     T(check)("transpose_run", 0);
     BOTH(gemm, store_run(out, T(in), length, step, (REAL)0.25))
     T(check)("store_run", 0);
