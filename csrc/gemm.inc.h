@@ -250,48 +250,6 @@ static void NAME(pack_panel)(REAL *RESTRICT dst, ptrdiff_t width, const REAL *RE
     }
 }
 
-/* dst[j * dst_step + i] = src[i * src_step + j * step] for i, j < BLOCK; step is 1 or 2. */
-ALWAYS_INLINE void NAME(transpose_part)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src,
-                                        ptrdiff_t src_step, ptrdiff_t step) {
-    if (step == 1) {
-        NAME(transpose_block)(dst, dst_step, src, src_step);
-        return;
-    }
-    REAL even[BLOCK * VL];
-    for (ptrdiff_t i = 0; i < BLOCK; i++) vstore(even + i * VL, NAME(load_even_part)(src + i * src_step, 0, BLOCK));
-    NAME(transpose_block)(dst, dst_step, even, VL);
-}
-
-static void NAME(transpose_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src, ptrdiff_t src_step,
-                                ptrdiff_t rows, ptrdiff_t length, ptrdiff_t step) {
-    /* Along the run first: the lines of src are read whole while they are in the cache. The last blocks overlap those
-     * before them. */
-    const ptrdiff_t height = step == 1 && rows >= TALL ? TALL : BLOCK;
-    for (ptrdiff_t done = 0; done < rows; done += height) {
-        const ptrdiff_t i0 = done + height <= rows || rows < height ? done : rows - height;
-        const ptrdiff_t i1 = i0 + height < rows ? i0 + height : rows;
-        const REAL *from = src + i0 * src_step;
-        ptrdiff_t j = 0;
-        if (step == 1 && i1 - i0 == TALL && length >= 4)
-            while (j < length) {
-                const ptrdiff_t at = j + 4 <= length ? j : length - 4;
-                if (j % VL == 0)
-                    for (ptrdiff_t i = TALL; i < 2 * TALL; i++) PREFETCH(from + i * src_step + at);
-                NAME(transpose_strip)(dst + at * dst_step + i0, dst_step, from + at, src_step);
-                j = at + 4;
-            }
-        else if ((step == 1 || (step == 2 && VL >= BLOCK)) && i1 - i0 == BLOCK && length >= BLOCK)
-            while (j < length) {
-                const ptrdiff_t at = j + BLOCK <= length ? j : length - BLOCK;
-                for (ptrdiff_t i = BLOCK; i < 2 * BLOCK; i++) PREFETCH(from + i * src_step + at * step);
-                NAME(transpose_part)(dst + at * dst_step + i0, dst_step, from + at * step, src_step, step);
-                j = at + BLOCK;
-            }
-        for (; j < length; j++)
-            for (ptrdiff_t i = i0; i < i1; i++) dst[j * dst_step + i] = src[i * src_step + j * step];
-    }
-}
-
 static void NAME(store_run)(REAL *RESTRICT dst, const REAL *RESTRICT src, ptrdiff_t length, ptrdiff_t step, REAL bias) {
     if (step == 1) {
         NAME(store_sum)(dst, src, length, bias);

@@ -8,6 +8,7 @@
  *   transpose_block(d, ds, s, ss)  d[j * ds + i] = s[i * ss + j] for i, j < BLOCK
  *   transpose_strip(d, ds, s, ss)  the same for i < TALL, j < 4: stores whole vectors
  *   turn_strips(d, ds, s, ss, n)   the same for i < n, n >= TALL
+ *   transpose_run, put_pixels      blocks of any size, see there
  *
  * Short stores overlap instead of using masks: a masked store costs about ten cycles on several processors. */
 
@@ -248,4 +249,70 @@ ALWAYS_INLINE void NAME(transpose_strip)(REAL *d, ptrdiff_t ds, const REAL *s, p
 ALWAYS_INLINE void NAME(turn_strips)(REAL *d, ptrdiff_t ds, const REAL *s, ptrdiff_t ss, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i + TALL <= n; i += TALL) NAME(transpose_strip)(d + i, ds, s + i * ss, ss);
     if (n % TALL) NAME(transpose_strip)(d + n - TALL, ds, s + (n - TALL) * ss, ss);
+}
+
+/* dst[j * dst_step + i] = src[i * src_step + j * step] for i, j < BLOCK; step is 1 or 2. */
+ALWAYS_INLINE void NAME(transpose_part)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src,
+                                        ptrdiff_t src_step, ptrdiff_t step) {
+    if (step == 1) {
+        NAME(transpose_block)(dst, dst_step, src, src_step);
+        return;
+    }
+    REAL even[BLOCK * VL];
+    for (ptrdiff_t i = 0; i < BLOCK; i++) vstore(even + i * VL, NAME(load_even_part)(src + i * src_step, 0, BLOCK));
+    NAME(transpose_block)(dst, dst_step, even, VL);
+}
+
+static void NAME(transpose_run)(REAL *RESTRICT dst, ptrdiff_t dst_step, const REAL *RESTRICT src, ptrdiff_t src_step,
+                                ptrdiff_t rows, ptrdiff_t length, ptrdiff_t step) {
+    /* Along the run first: the lines of src are read whole while they are in the cache. The last blocks overlap those
+     * before them. */
+    const ptrdiff_t height = step == 1 && rows >= TALL ? TALL : BLOCK;
+    for (ptrdiff_t done = 0; done < rows; done += height) {
+        const ptrdiff_t i0 = done + height <= rows || rows < height ? done : rows - height;
+        const ptrdiff_t i1 = i0 + height < rows ? i0 + height : rows;
+        const REAL *from = src + i0 * src_step;
+        ptrdiff_t j = 0;
+        if (step == 1 && i1 - i0 == TALL && length >= 4)
+            while (j < length) {
+                const ptrdiff_t at = j + 4 <= length ? j : length - 4;
+                if (j % VL == 0)
+                    for (ptrdiff_t i = TALL; i < 2 * TALL; i++) PREFETCH(from + i * src_step + at);
+                NAME(transpose_strip)(dst + at * dst_step + i0, dst_step, from + at, src_step);
+                j = at + 4;
+            }
+        else if ((step == 1 || (step == 2 && VL >= BLOCK)) && i1 - i0 == BLOCK && length >= BLOCK)
+            while (j < length) {
+                const ptrdiff_t at = j + BLOCK <= length ? j : length - BLOCK;
+                for (ptrdiff_t i = BLOCK; i < 2 * BLOCK; i++) PREFETCH(from + i * src_step + at * step);
+                NAME(transpose_part)(dst + at * dst_step + i0, dst_step, from + at * step, src_step, step);
+                j = at + BLOCK;
+            }
+        for (; j < length; j++)
+            for (ptrdiff_t i = i0; i < i1; i++) dst[j * dst_step + i] = src[i * src_step + j * step];
+    }
+}
+
+/* dst[c * channel_step + p * pixel_step] = src[p * width + c] for p < pixels, c < channels <= width. */
+ALWAYS_INLINE void NAME(put_pixels)(REAL *RESTRICT dst, ptrdiff_t channel_step, ptrdiff_t pixel_step,
+                                    const REAL *RESTRICT src, ptrdiff_t width, ptrdiff_t pixels, ptrdiff_t channels) {
+    if (channel_step == 1) {
+        for (ptrdiff_t p = 0; p < pixels; p++)
+            memcpy(dst + p * pixel_step, src + p * width, (size_t)channels * sizeof(REAL));
+        return;
+    }
+    ptrdiff_t c = 0;
+    if (pixel_step == 1 && pixels >= TALL)
+        for (; c + 4 <= channels; c += 4)
+            NAME(turn_strips)(dst + c * channel_step, channel_step, src + c, width, pixels);
+    else if (pixel_step == 1 && pixels >= BLOCK)
+        for (; c + BLOCK <= channels; c += BLOCK) {
+            REAL *plane = dst + c * channel_step;
+            for (ptrdiff_t p = 0; p + BLOCK <= pixels; p += BLOCK)
+                NAME(transpose_block)(plane + p, channel_step, src + p * width + c, width);
+            if (pixels % BLOCK)
+                NAME(transpose_block)(plane + pixels - BLOCK, channel_step, src + (pixels - BLOCK) * width + c, width);
+        }
+    for (; c < channels; c++)
+        for (ptrdiff_t p = 0; p < pixels; p++) dst[c * channel_step + p * pixel_step] = src[p * width + c];
 }

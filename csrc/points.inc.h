@@ -143,25 +143,7 @@ static void NAME(ask_points)(const REAL *a, const ptrdiff_t *pixel, ptrdiff_t pi
 
 static void NAME(store_points)(REAL *RESTRICT dst, ptrdiff_t channel_step, ptrdiff_t pixel_step,
                                const REAL *RESTRICT src, ptrdiff_t width, ptrdiff_t pixels, ptrdiff_t channels) {
-    if (channel_step == 1) {
-        for (ptrdiff_t p = 0; p < pixels; p++)
-            memcpy(dst + p * pixel_step, src + p * width, (size_t)channels * sizeof(REAL));
-        return;
-    }
-    ptrdiff_t c = 0;
-    if (pixel_step == 1 && pixels >= TALL)
-        for (; c + 4 <= channels; c += 4)
-            NAME(turn_strips)(dst + c * channel_step, channel_step, src + c, width, pixels);
-    else if (pixel_step == 1 && pixels >= BLOCK)
-        for (; c + BLOCK <= channels; c += BLOCK) {
-            REAL *plane = dst + c * channel_step;
-            for (ptrdiff_t p = 0; p + BLOCK <= pixels; p += BLOCK)
-                NAME(transpose_block)(plane + p, channel_step, src + p * width + c, width);
-            if (pixels % BLOCK)
-                NAME(transpose_block)(plane + pixels - BLOCK, channel_step, src + (pixels - BLOCK) * width + c, width);
-        }
-    for (; c < channels; c++)
-        for (ptrdiff_t p = 0; p < pixels; p++) dst[c * channel_step + p * pixel_step] = src[p * width + c];
+    NAME(put_pixels)(dst, channel_step, pixel_step, src, width, pixels, channels);
 }
 
 #define POINTS_CELLS(m) {NAME(points_##m##x1), NAME(points_##m##x2), NAME(points_##m##x3)}

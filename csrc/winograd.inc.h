@@ -129,29 +129,10 @@ static void NAME(to_lanes)(REAL *RESTRICT lines, const REAL *RESTRICT src, ptrdi
 
 static void NAME(from_lanes)(REAL *RESTRICT dst, const REAL *RESTRICT lines, ptrdiff_t channel_step,
                              ptrdiff_t pixel_step, ptrdiff_t pixels, ptrdiff_t channels) {
-    if (channel_step == 1) {
-        for (ptrdiff_t p = 0; p < pixels; p++, dst += pixel_step, lines += VL) {
-            if (channels == VL)
-                vstore(dst, vload(lines));
-            else
-                memcpy(dst, lines, (size_t)channels * sizeof(REAL));
-        }
-        return;
-    }
-    ptrdiff_t c = 0;
-    if (pixel_step == 1 && pixels >= TALL)
-        for (; c + 4 <= channels; c += 4)
-            NAME(turn_strips)(dst + c * channel_step, channel_step, lines + c, VL, pixels);
-    else if (pixel_step == 1 && pixels >= BLOCK)
-        for (; c + BLOCK <= channels; c += BLOCK) {
-            REAL *plane = dst + c * channel_step;
-            for (ptrdiff_t p = 0; p + BLOCK <= pixels; p += BLOCK)
-                NAME(transpose_block)(plane + p, channel_step, lines + p * VL + c, VL);
-            if (pixels % BLOCK)
-                NAME(transpose_block)(plane + pixels - BLOCK, channel_step, lines + (pixels - BLOCK) * VL + c, VL);
-        }
-    for (; c < channels; c++)
-        for (ptrdiff_t p = 0; p < pixels; p++) dst[c * channel_step + p * pixel_step] = lines[p * VL + c];
+    if (channel_step == 1 && channels == VL)
+        for (ptrdiff_t p = 0; p < pixels; p++) vstore(dst + p * pixel_step, vload(lines + p * VL));
+    else
+        NAME(put_pixels)(dst, channel_step, pixel_step, lines, VL, pixels, channels);
 }
 
 /* Whether the lanes of `zeros`, products with 0, are all 0: a NaN comes from a value that is not finite. */
