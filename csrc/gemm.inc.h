@@ -375,12 +375,14 @@ static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CEL
 #define ASK PREFETCH
 #endif
 
-/* A full tile of which `used` rows go straight to dst. What lies `ahead` is asked for: each row of b may be on a page
- * of its own, where the processor does not see what comes next. On Zen 3 it is also slow to bring what it was asked for
- * into L2 on into L1, so that a tile asks for its own rows, some steps before it needs them (by a tenth faster). */
-NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const REAL *RESTRICT b, ptrdiff_t b_step,
-                                    const REAL *ahead, ptrdiff_t ahead_step, const REAL *RESTRICT bias, ptrdiff_t used,
-                                    REAL *RESTRICT dst, ptrdiff_t dst_row, int far) {
+/* A full tile of which `used` rows go straight to dst. With `every` of its steps, a power of two, it asks for what lies
+ * `ahead`: each row of b may be on a page of its own, where the processor does not see what comes next. On Zen 3 it is
+ * also slow to bring what it was asked for into L2 on into L1, so that a tile asks for its own rows, some steps before it
+ * needs them (by a tenth faster). With `copies` it leaves what it reads in `copy`, row after row. */
+ALWAYS_INLINE void NAME(sum_tile)(const int copies, ptrdiff_t k, const REAL *RESTRICT a, const REAL *RESTRICT b,
+                                  ptrdiff_t b_step, REAL *RESTRICT copy, const REAL *ahead, ptrdiff_t ahead_step,
+                                  ptrdiff_t every, const REAL *RESTRICT bias, ptrdiff_t used, REAL *RESTRICT dst,
+                                  ptrdiff_t dst_row, int far) {
     vec sum[MR][3];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
@@ -390,10 +392,17 @@ NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const R
         PREFETCH(dst + m * dst_row + 3 * VL - 1);
     }
 #endif
-    for (ptrdiff_t i = 0; i < k; i++, a += MR, b += b_step, ahead += ahead_step) {
+    for (ptrdiff_t i = 0; i < k; i++, a += MR, b += b_step) {
         vec bv[3];
         UNROLL for (int v = 0; v < 3; v++) bv[v] = vload(b + v * VL);
-        ASK(ahead);
+        if (copies) {
+            UNROLL for (int v = 0; v < 3; v++) vstore(copy + v * VL, bv[v]);
+            copy += 3 * VL;
+        }
+        if ((i & (every - 1)) == 0) {
+            ASK(ahead);
+            ahead += ahead_step;
+        }
         UNROLL for (int m = 0; m < MR; m++) {
             const vec am = vset(a[m]);
             UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vfma(am, bv[v], sum[m][v]);
@@ -416,26 +425,53 @@ NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *RESTRICT a, const R
     (void)far;
 }
 
+NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_step, const REAL *ahead,
+                                    ptrdiff_t ahead_step, ptrdiff_t every, const REAL *bias, ptrdiff_t used, REAL *dst,
+                                    ptrdiff_t dst_row, int far) {
+    NAME(sum_tile)(0, k, a, b, b_step, NULL, ahead, ahead_step, every, bias, used, dst, dst_row, far);
+}
+
+NEVER_INLINE void NAME(copying_tile)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_step, REAL *copy,
+                                     const REAL *ahead, ptrdiff_t ahead_step, ptrdiff_t every, const REAL *bias,
+                                     ptrdiff_t used, REAL *dst, ptrdiff_t dst_row, int far) {
+    NAME(sum_tile)(1, k, a, b, b_step, copy, ahead, ahead_step, every, bias, used, dst, dst_row, far);
+}
+
+/* Rows of x lie far apart, often each on a page of its own, more of them than there are entries in the first TLB; so the
+ * first tile copies what it reads, and the others read that. The last tiles ask for the k rows of the next panel, one of
+ * the three places after the other, spread over up to 12 of them: at once they would hold up what the tiles themselves
+ * read. Before that a tile asks for what it reads next. What it is to ask for is not put in a structure, which would be
+ * read in wider pieces than it was written, so after all stores before it. */
 static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t k, const REAL *a,
-                            const REAL *b, ptrdiff_t b_step, ptrdiff_t vectors, const pycnn_stretch *stretches,
-                            ptrdiff_t n, const REAL *bias, const REAL **ahead, ptrdiff_t ahead_step, int far) {
+                            const REAL *b, ptrdiff_t b_step, REAL *copy, ptrdiff_t vectors,
+                            const pycnn_stretch *stretches, ptrdiff_t n, const REAL *bias, const REAL **ahead,
+                            ptrdiff_t ahead_step, int far) {
     REAL tile[2][3 * MR * VL]; /* each is read a tile later: what has just been stored is slow to read in part */
     const int direct = step == 1 && n == 1 && stretches->length == 3 * VL;
     const ptrdiff_t width = vectors * VL;
+    const ptrdiff_t spread = rows <= 6 * MR ? 1 : rows <= 12 * MR ? 2 : 4; /* tiles for each place */
     for (ptrdiff_t m = 0; m < rows; m += MR, a += k * MR) {
         const ptrdiff_t used = rows - m < MR ? rows - m : MR;
-        const ptrdiff_t rest = (rows - 1 - m) / MR; /* tiles after this one; a vector ahead with each of the last 3,
-                                                      * before that what the tile itself reads next */
-        const REAL *next = rest < 3 ? ahead[rest] : b + STEPS_AHEAD * b_step + 3 * VL - 1;
-        const ptrdiff_t next_step = rest < 3 ? ahead_step : b_step;
+        const ptrdiff_t rest = (rows - 1 - m) / MR; /* tiles after this one */
+        const int last = rest < 3 * spread;
+        const ptrdiff_t next_step = last ? ahead_step : b_step, every = last ? spread : 1;
+        const REAL *next = last ? ahead[rest / spread] + rest % spread * (k / spread) * ahead_step
+                                : b + STEPS_AHEAD * b_step + 3 * VL - 1;
         REAL *c = tile[m / MR % 2];
         if (direct) {
-            NAME(direct_tile)(k, a, b, b_step, next, next_step, bias ? bias + m : NULL, used,
-                              dst + stretches->place + m * dst_row, dst_row, far);
+            REAL *to = dst + stretches->place + m * dst_row;
+            if (copy && m == 0 && rest > 0) {
+                NAME(copying_tile)(k, a, b, b_step, copy, next, next_step, every, bias, used, to, dst_row, far);
+                b = copy;
+                b_step = width;
+            } else {
+                NAME(direct_tile)(k, a, b, b_step, next, next_step, every, bias ? bias + m : NULL, used, to, dst_row,
+                                  far);
+            }
             continue;
         }
         if (vectors == 3)
-            NAME(direct_tile)(k, a, b, b_step, next, next_step, NULL, used, c, width, 0);
+            NAME(direct_tile)(k, a, b, b_step, next, next_step, every, NULL, used, c, width, 0);
         else
             NAME(packed_tiles)[used - 1][vectors - 1](k, a, MR, b, c, 0);
         if (m > 0)

@@ -28,8 +28,8 @@ cdef extern from "tiles.h" nogil:
         void (*store_tile)(float*, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, const Stretch*,
                            Py_ssize_t, const float*) noexcept nogil
         void (*sum_panel)(float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, const float*,
-                          Py_ssize_t, Py_ssize_t, const Stretch*, Py_ssize_t, const float*, const float**, Py_ssize_t,
-                          int) noexcept nogil
+                          Py_ssize_t, float*, Py_ssize_t, const Stretch*, Py_ssize_t, const float*, const float**,
+                          Py_ssize_t, int) noexcept nogil
         void (*transpose_run)(float*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t) noexcept nogil
         void (*store_run)(float*, const float*, Py_ssize_t, Py_ssize_t, float) noexcept nogil
@@ -54,8 +54,8 @@ cdef extern from "tiles.h" nogil:
         void (*store_tile)(double*, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, const Stretch*,
                            Py_ssize_t, const double*) noexcept nogil
         void (*sum_panel)(double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, const double*,
-                          Py_ssize_t, Py_ssize_t, const Stretch*, Py_ssize_t, const double*, const double**, Py_ssize_t,
-                          int) noexcept nogil
+                          Py_ssize_t, double*, Py_ssize_t, const Stretch*, Py_ssize_t, const double*, const double**,
+                          Py_ssize_t, int) noexcept nogil
         void (*transpose_run)(double*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                               Py_ssize_t) noexcept nogil
         void (*store_run)(double*, const double*, Py_ssize_t, Py_ssize_t, double) noexcept nogil

@@ -87,15 +87,15 @@ cdef inline void store_tile(floating* dst, Py_ssize_t dst_row, Py_ssize_t step, 
 
 # All rows of a panel of pixels, to where they belong; `ahead`: three places of what is read next.
 cdef inline void sum_panel(floating* dst, Py_ssize_t dst_row, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t k,
-                           const floating* a, const floating* b, Py_ssize_t b_step, Py_ssize_t vectors,
-                           const Stretch* stretches, Py_ssize_t n, const floating* bias, const floating** ahead,
-                           Py_ssize_t ahead_step, int far) noexcept nogil:
+                           const floating* a, const floating* b, Py_ssize_t b_step, floating* copy,
+                           Py_ssize_t vectors, const Stretch* stretches, Py_ssize_t n, const floating* bias,
+                           const floating** ahead, Py_ssize_t ahead_step, int far) noexcept nogil:
     if floating is float:
-        tiles().gemm_f32.sum_panel(dst, dst_row, step, rows, k, a, b, b_step, vectors, stretches, n, bias, ahead,
-                                   ahead_step, far)
+        tiles().gemm_f32.sum_panel(dst, dst_row, step, rows, k, a, b, b_step, copy, vectors, stretches, n, bias,
+                                   ahead, ahead_step, far)
     else:
-        tiles().gemm_f64.sum_panel(dst, dst_row, step, rows, k, a, b, b_step, vectors, stretches, n, bias, ahead,
-                                   ahead_step, far)
+        tiles().gemm_f64.sum_panel(dst, dst_row, step, rows, k, a, b, b_step, copy, vectors, stretches, n, bias,
+                                   ahead, ahead_step, far)
 
 
 cdef inline void transpose_run(floating* dst, Py_ssize_t dst_step, const floating* src, Py_ssize_t src_step,

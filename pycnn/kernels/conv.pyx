@@ -118,6 +118,7 @@ cdef void _sum(Job* job, Py_ssize_t g, Py_ssize_t first, Py_ssize_t last, Py_ssi
     cdef Piece* pieces = <Piece*> (stretches + job.nr)
     cdef const floating* ahead[3]
     cdef const floating* b
+    cdef floating* copy
     cdef Py_ssize_t panel, vectors, n, b_step, next_n, count = min(job.nr, p.pixels - first * job.nr)
     next_n = find_runs(p, first * job.nr, count, next_runs)
     ahead[0] = ahead[1] = ahead[2] = scratch
@@ -125,10 +126,12 @@ cdef void _sum(Job* job, Py_ssize_t g, Py_ssize_t first, Py_ssize_t last, Py_ssi
         runs, next_runs, n = next_runs, runs, next_n
         vectors = ceil_div(count, job.vl)
         b = scratch
+        copy = NULL
         b_step = vectors * job.vl
         if _find_stretches(job, runs, n, stretches):
             b = src + runs[0].src + p.taps.offset[0]
             b_step = p.src_channel
+            copy = scratch
         elif depth > 0:
             pack_columns(p, src, runs, n, 0, p.channels, 0, p.taps.count, scratch, b_step, pieces)
         if panel + 1 < last:
@@ -136,8 +139,8 @@ cdef void _sum(Job* job, Py_ssize_t g, Py_ssize_t first, Py_ssize_t last, Py_ssi
             next_n = find_runs(p, (panel + 1) * job.nr, count, next_runs)
             if p.taps.count == 1:
                 _find_last(job, next_runs, next_n, src + p.taps.offset[0], ahead)
-        sum_panel(dst + r0 * job.mr * p.dst_row, p.dst_row, p.dst_pixel[3], rows, depth, a, b, b_step, vectors,
-                  stretches, n, bias + r0 * job.mr if bias != NULL else NULL, ahead, p.src_channel,
+        sum_panel(dst + r0 * job.mr * p.dst_row, p.dst_row, p.dst_pixel[3], rows, depth, a, b, b_step, copy,
+                  vectors, stretches, n, bias + r0 * job.mr if bias != NULL else NULL, ahead, p.src_channel,
                   job.far * (1 if panel + 1 < last else 2))
 
 
