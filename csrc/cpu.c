@@ -1,10 +1,8 @@
 /* CPU detection: CPUID for the processor's features, XGETBV for the registers the operating system saves.
  *
  * Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, sections 14.3 (AVX), 14.7 (AVX2)
- * and 15.2 (AVX-512). Nothing here is an ifunc: musl, macOS and Windows have none. */
+ * and 15.2 (AVX-512), volume 2, CPUID leaf 4 (caches), of which AMD has the same at 0x8000001d. Nothing here is an ifunc: musl, macOS and Windows have none. */
 #include "cpu.h"
-
-#include <stddef.h>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define PYCNN_X86 1
@@ -47,7 +45,34 @@ static int x86_supports(pycnn_isa isa) {
     return avx2 && zmm && bit(ebx7, 16) && bit(ebx7, 17) && bit(ebx7, 30) && bit(ebx7, 31);
 }
 
+/* The largest of the caches that a leaf lists. */
+static size_t x86_last_cache(unsigned leaf) {
+    size_t most = 0;
+    for (unsigned sub = 0; sub < 16; sub++) {
+        unsigned r[4] = {0, 0, 0, 0};
+        cpuid(leaf, sub, r);
+        if ((r[0] & 31) == 0) break; /* no more caches */
+        const size_t ways = (r[1] >> 22) + 1, parts = ((r[1] >> 12) & 1023) + 1, line = (r[1] & 4095) + 1;
+        const size_t bytes = ways * parts * line * ((size_t)r[2] + 1);
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
 #endif
+
+size_t pycnn_last_cache(void) {
+#ifdef PYCNN_X86
+    unsigned r[4] = {0, 0, 0, 0};
+    size_t bytes = 0;
+    cpuid(0, 0, r);
+    if (r[0] >= 4) bytes = x86_last_cache(4);
+    cpuid(0x80000000u, 0, r);
+    if (bytes == 0 && r[0] >= 0x8000001du) bytes = x86_last_cache(0x8000001du);
+    if (bytes > 0) return bytes;
+#endif
+    return (size_t)32 << 20;
+}
 
 int pycnn_cpu_supports(pycnn_isa isa) {
     if (isa == PYCNN_GENERIC) return 1;

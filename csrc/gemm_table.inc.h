@@ -45,9 +45,9 @@ typedef struct {
     /* dst[m * dst_row + place + j * step] = bias[m] + sum_k a[m / mr][k][m % mr] * b[k * b_step + begin + j] for each of
      * n stretches, m < rows and j < length. b_step: vectors * vl, or any where all three vectors are one stretch that
      * goes to dst with step 1; there the first tile leaves b in `copy`, with room for k rows of three vectors, for the
-     * other tiles to read, unless it is NULL. bias may be NULL. k rows of what is read next are asked for, from the three places
-     * `ahead` on, any addresses. far: 1: to dst past the caches, where that suits; 2: so too, and afterwards other
-     * threads see all that went that way. */
+     * other tiles to read, unless it is NULL. bias may be NULL. k rows of what is read next are asked for, from the
+     * three places `ahead` on, any addresses. far: 1: to dst past the caches, where that suits; 2: so too, and
+     * afterwards other threads see all that went that way. */
     void (*sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t k, const REAL *a,
                       const REAL *b, ptrdiff_t b_step, REAL *copy, ptrdiff_t vectors, const pycnn_stretch *stretches,
                       ptrdiff_t n, const REAL *bias, const REAL **ahead, ptrdiff_t ahead_step, int far);

@@ -39,6 +39,16 @@ def poison() -> Iterator[None]:
         _runtime.set_poison(False)
 
 
+@contextmanager
+def last_cache(size: int) -> Iterator[None]:
+    """Plan as on a processor whose cores share a cache of that many bytes."""
+    _runtime.set_last_cache(size)
+    try:
+        yield
+    finally:
+        _runtime.set_last_cache()
+
+
 def arrays(sizes: tuple[int, ...], pads: Any, dtype: Any, stride: int = 1, groups: int = 1, seed: int = 0) -> Arrays:
     """x, weight and a delta, NCHW; sizes: n, c, f, h, w; pads: ((before, after), (before, after))."""
     rng = np.random.default_rng(seed)
@@ -186,9 +196,10 @@ def test_same_bits_for_any_number_of_threads(which: str, stride: int) -> None:
     ],
 )
 def test_weights_beyond_the_caches(pairs: tuple[int, int], which: str) -> None:
-    """More than 3 MB of transformed weights, which each of few threads makes for itself, and more than 24 MB.
+    """More than 3 MB of transformed weights, which all threads share or, in a large cache, each makes for itself.
 
-    Then the tiles are done in parts; of the fewest channels each thread makes the inputs of a part for itself.
+    From 8 MB on, in a smaller cache, the tiles are done in parts; of the fewest channels each thread makes the inputs of
+    a part for itself.
     """
     channels, filters = pairs if which == "forward" else pairs[::-1]
     size = 128 if which == "forward" else 127  # 256 tiles; odd: the last ones are cut
@@ -197,8 +208,10 @@ def test_weights_beyond_the_caches(pairs: tuple[int, int], which: str) -> None:
     want = plain(x, weight, delta, pads, stride=2)[which]
     results = []
     # Where poison gets into a sum, the plain one takes its place, which has other bits.
-    for n, memory in ((1, poison()), (5, nullcontext())):
-        with thread_count(n), algorithm("winograd4"), memory:
+    cases = [(n, size) for n in (1, 3) for size in (1 << 20, 32 << 20, 1 << 30)]
+    for n, size in cases:
+        memory = poison() if n == 1 else nullcontext()
+        with thread_count(n), last_cache(size), algorithm("winograd4"), memory:
             results.append(run(which, x, weight, delta, padding=1, stride=2))
         assert relative_error(results[-1], want) < 2e-14
         np.testing.assert_array_equal(results[-1], results[0])

@@ -342,6 +342,9 @@ cdef const tile_tables* tiles() noexcept nogil
 cdef void parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks) noexcept nogil
 cdef Py_ssize_t num_slots() noexcept nogil
 
+# Bytes of the cache that the cores share.
+cdef size_t last_cache() noexcept nogil
+
 # Limits the calls of this thread (0: no limit of its own); returns the limit before.
 cdef Py_ssize_t limit_threads(int n) noexcept nogil
 

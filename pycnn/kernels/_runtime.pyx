@@ -17,6 +17,9 @@ cdef extern from "tiles.h" nogil:
     int pycnn_isa_available(int isa)
     const char* pycnn_isa_name(int isa)
 
+cdef extern from "cpu.h" nogil:
+    size_t pycnn_last_cache()
+
 cdef extern from "threadpool.h" nogil:
     void pycnn_parallel_for(chunk_fn fn, void* context, Py_ssize_t n_chunks)
     int pycnn_num_threads()
@@ -71,6 +74,19 @@ cdef void parallel_work(chunk_fn fn, void* context, Py_ssize_t n_chunks, double 
 
 cdef Py_ssize_t num_slots() noexcept nogil:
     return pycnn_num_threads()
+
+
+cdef size_t _last_cache = pycnn_last_cache()
+
+
+cdef size_t last_cache() noexcept nogil:
+    return _last_cache
+
+
+def set_last_cache(bytes: int = 0) -> None:
+    """Plan for a last cache of that many bytes, for tests; 0: the processor's own."""
+    global _last_cache
+    _last_cache = bytes or pycnn_last_cache()
 
 
 cdef Py_ssize_t limit_threads(int n) noexcept nogil:

@@ -23,15 +23,14 @@ from libc.string cimport memcpy, memset
 
 from pycnn.kernels._geometry cimport group_channels, group_filters, has_values, Geometry
 from pycnn.kernels._integers cimport ceil_div, part_begin, part_of, round_up, slot_size
-from pycnn.kernels._runtime cimport algorithm, allocate, measuring, num_slots, parallel_work, release
+from pycnn.kernels._runtime cimport algorithm, allocate, last_cache, measuring, num_slots, parallel_work, release
 from pycnn.kernels._tiles cimport from_lanes, gemm_rows, lanes, tile_rows, to_lanes, winograd_input, \
     winograd_output, winograd_weights
 from pycnn.kernels._winograd cimport STRIDED, Block, Grid, Plane, Segment, block_of, cut_points, find_segment, \
     find_tiles, grid_of, lines_pixels, load_lines, plane_of, space_pixels, tile_pad
 
 cdef enum:
-    BLOCK_CHANNELS = 64       # whose U is made at once, by filters
-    SUM_CHANNELS = 96         # summed at a time: shorter sums, smaller errors
+    BLOCK_CHANNELS = 96       # summed at a time: shorter sums, smaller errors; by filters their U is made at once
     BLOCK_BYTES = 512 << 10   # of V and S, by tiles
     FAR_BYTES = 1536 << 10    # the same where U streams from beyond L2: more tiles for each time that it does
     LEAST_BLOCKS = 16         # where there are so many segments, so that threads share evenly; of a U from beyond L2
@@ -43,10 +42,10 @@ cdef enum:
     STREAM = 700              # in the rule: of a U from beyond L2, for a channel, a filter
     STREAM_TILES = 16         # and so many tiles
     NEAR_BYTES = 3 << 20      # of U or V, up to which each thread makes its own
-    OWN_BYTES = 24 << 20      # of U, up to which it does if making it is little work beside its
-    OWN_TILES = 64            # tiles,
-    ALL_BYTES = 64 << 20      # and all of them take no more; beyond OWN_BYTES work is cut by filters
-    FAR_VECTORS = 16          # of which there have to be so many vectors, enough for the threads
+    OWN_SHARE = 8             # of the last cache, what those of all threads take up to which it does if making it is
+    OWN_TILES = 64            # little work beside its tiles; otherwise,
+    LARGE_BYTES = 8 << 20     # beyond such a U, work is cut by filters
+    THREAD_VECTORS = 4        # if there are so many vectors of them for each thread
     SUMS_BYTES = 1200 << 10   # of S, by filters
 
 ctypedef struct Job:
@@ -121,7 +120,7 @@ cdef void _multiply(Job* job, const Block* tiles, const floating* v, const float
                     Py_ssize_t vectors, Py_ssize_t c0, Py_ssize_t c1, floating* s) noexcept nogil:
     cdef Py_ssize_t width = vectors * job.vl
     cdef Py_ssize_t s_step = _s_step(job, tiles.begin[4], width)
-    cdef Py_ssize_t blocks = ceil_div(c1 - c0, SUM_CHANNELS)
+    cdef Py_ssize_t blocks = ceil_div(c1 - c0, BLOCK_CHANNELS)
     cdef Py_ssize_t has[2]
     cdef Py_ssize_t n, k, xi, i, parts, t0, t1, block, b0, b1
     for n in range(job.grid.weights):
@@ -248,11 +247,12 @@ cdef void _filters_chunk(floating* tag, Job* job, Py_ssize_t panel, Py_ssize_t s
     cdef Py_ssize_t vectors = part_begin(panel + 1, job.panels, job.vectors) - first
     cdef Py_ssize_t width = vectors * job.vl
     cdef Block all = block_of(&job.grid, job.begin, job.end)
+    cdef Py_ssize_t blocks = ceil_div(job.channels, BLOCK_CHANNELS)
     cdef Py_ssize_t block, c0, c1, u_step, i, number
     cdef Segment seg
-    for block in range(ceil_div(job.channels, BLOCK_CHANNELS)):
-        c0 = block * BLOCK_CHANNELS
-        c1 = min(c0 + BLOCK_CHANNELS, job.channels)
+    for block in range(blocks):
+        c0 = part_begin(block, blocks, job.channels)
+        c1 = part_begin(block + 1, blocks, job.channels)
         u_step = _u_step(job, c1 - c0, width)
         for i in range(vectors):
             _make_u(job, (first + i) * job.vl, c0, c1, u + i * job.vl, u_step, width, lines)
@@ -301,13 +301,16 @@ cdef inline bint _is_near(floating* tag, const Job* job) noexcept nogil:
 
 cdef void _plan(floating* tag, Job* job) noexcept nogil:
     cdef Grid* g = &job.grid
-    cdef Py_ssize_t width, widest, fits, padded, least, most
-    cdef bint near, far
+    cdef Py_ssize_t width, widest, fits, padded, least
+    cdef double u_bytes
+    cdef bint near, far, shares
     job.vl = lanes(tag)
     job.mr = tile_rows(tag)
     job.vectors = ceil_div(job.rows, job.vl)
-    far = 1.0 * g.weights * job.rows * job.channels * sizeof(floating) > OWN_BYTES
-    far = far and job.vectors >= FAR_VECTORS
+    u_bytes = 1.0 * g.weights * job.vectors * job.vl * job.channels * sizeof(floating)
+    # The number of threads, and of bytes in a cache, changes no sum.
+    shares = g.tiles >= OWN_TILES * num_slots() and u_bytes * num_slots() * OWN_SHARE <= last_cache()
+    far = u_bytes > LARGE_BYTES and not shares and job.vectors >= THREAD_VECTORS * num_slots()
     job.by_filters = far or g.tiles <= _few_tiles(g.kind)
     # Of few filters there are few panels, not enough for the threads; of very few tiles there are no blocks either.
     if job.vectors < LEAST_VECTORS and g.tiles >= LEAST_TILES:
@@ -332,9 +335,7 @@ cdef void _plan(floating* tag, Job* job) noexcept nogil:
         fits = BLOCK_BYTES if near else FAR_BYTES
         fits //= g.points * (job.tile_step + width) * <Py_ssize_t> sizeof(floating)
         fits = min(max(fits // job.mr, <Py_ssize_t> 2), <Py_ssize_t> 8) * job.mr
-        # The number of threads changes no sum.
-        most = min(<Py_ssize_t> OWN_BYTES, ALL_BYTES // num_slots()) // <Py_ssize_t> sizeof(floating)
-        job.own = near or (g.tiles >= OWN_TILES * num_slots() and job.common_size <= most)
+        job.own = near or shares
         least = LEAST_BLOCKS if near else THREAD_BLOCKS * num_slots() if num_slots() > 1 else 1
         job.blocks = max(1, min(g.segments, max(least, ceil_div(g.tiles, fits))))
     job.block_tiles = ceil_div(g.segments, job.blocks) * g.most_tiles
