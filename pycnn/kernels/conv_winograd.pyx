@@ -399,7 +399,7 @@ cdef inline double _cost(const Geometry* q, Py_ssize_t m, const Py_ssize_t* out,
     cdef Py_ssize_t side = m
     cdef Py_ssize_t points = m + 2  # of a side
     cdef double transform = 350 if m == 4 else 140
-    cdef double pair = 100 if m == 2 else (150 if which == BACKWARD_WEIGHT else 200)
+    cdef double pair = 100 if m == 2 else (150 if which == BACKWARD_WEIGHT else 245)
     cdef Py_ssize_t kind = m // 4
     cdef double images = <double> out[0] * out[2]
     cdef Py_ssize_t rows, cols
