@@ -367,6 +367,7 @@ static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CEL
 
 /* Where outputs are not stored past the caches, they are asked for while their sums are taken. STEPS_AHEAD: see
  * direct_tile. */
+#define MOST_ASKING 12
 #if defined(vstream)
 #define STEPS_AHEAD 0
 #define ASK PREFETCH_L2
@@ -375,13 +376,13 @@ static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CEL
 #define ASK PREFETCH
 #endif
 
-/* A full tile of which `used` rows go straight to dst. With `every` of its steps, a power of two, it asks for what lies
- * `ahead`: each row of b may be on a page of its own, where the processor does not see what comes next. On Zen 3 it is
- * also slow to bring what it was asked for into L2 on into L1, so that a tile asks for its own rows, some steps before it
- * needs them (by a tenth faster). With `copies` it leaves what it reads in `copy`, row after row. */
+/* A full tile of which `used` rows go straight to dst. Every so many of its steps (0: never) it asks for a row at the three
+ * places `ahead`, from the `first` on: each may be on a page of its own, where the processor does not see what comes next.
+ * With `copies` it leaves what it reads in `copy`, row after row. On Zen 3 it is also slow to bring what it was asked for
+ * into L2 on into L1, so that there it asks for its own rows, some steps before it needs them (by a tenth faster). */
 ALWAYS_INLINE void NAME(sum_tile)(const int copies, ptrdiff_t k, const REAL *RESTRICT a, const REAL *RESTRICT b,
-                                  ptrdiff_t b_step, REAL *RESTRICT copy, const REAL *ahead, ptrdiff_t ahead_step,
-                                  ptrdiff_t every, const REAL *RESTRICT bias, ptrdiff_t used, REAL *RESTRICT dst,
+                                  ptrdiff_t b_step, REAL *RESTRICT copy, const REAL *const *ahead, ptrdiff_t first,
+                                  ptrdiff_t ahead_step, ptrdiff_t every, const REAL *RESTRICT bias, ptrdiff_t used, REAL *RESTRICT dst,
                                   ptrdiff_t dst_row, int far) {
     vec sum[MR][3];
     UNROLL for (int m = 0; m < MR; m++)
@@ -392,16 +393,28 @@ ALWAYS_INLINE void NAME(sum_tile)(const int copies, ptrdiff_t k, const REAL *RES
         PREFETCH(dst + m * dst_row + 3 * VL - 1);
     }
 #endif
+    const REAL *ask0 = ahead[0] + first * ahead_step;
+    const REAL *ask1 = ahead[1] + first * ahead_step;
+    const REAL *ask2 = ahead[2] + first * ahead_step;
+    ptrdiff_t left = every > 0 ? 1 : k + 1;
     for (ptrdiff_t i = 0; i < k; i++, a += MR, b += b_step) {
         vec bv[3];
         UNROLL for (int v = 0; v < 3; v++) bv[v] = vload(b + v * VL);
         if (copies) {
+#if STEPS_AHEAD > 0
+            PREFETCH(b + STEPS_AHEAD * b_step + 3 * VL - 1);
+#endif
             UNROLL for (int v = 0; v < 3; v++) vstore(copy + v * VL, bv[v]);
             copy += 3 * VL;
         }
-        if ((i & (every - 1)) == 0) {
-            ASK(ahead);
-            ahead += ahead_step;
+        if (--left == 0) {
+            left = every;
+            ASK(ask0);
+            ASK(ask1);
+            ASK(ask2);
+            ask0 += ahead_step;
+            ask1 += ahead_step;
+            ask2 += ahead_step;
         }
         UNROLL for (int m = 0; m < MR; m++) {
             const vec am = vset(a[m]);
@@ -425,23 +438,21 @@ ALWAYS_INLINE void NAME(sum_tile)(const int copies, ptrdiff_t k, const REAL *RES
     (void)far;
 }
 
-NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_step, const REAL *ahead,
-                                    ptrdiff_t ahead_step, ptrdiff_t every, const REAL *bias, ptrdiff_t used, REAL *dst,
-                                    ptrdiff_t dst_row, int far) {
-    NAME(sum_tile)(0, k, a, b, b_step, NULL, ahead, ahead_step, every, bias, used, dst, dst_row, far);
+NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_step, const REAL *const *ahead,
+                                    ptrdiff_t first, ptrdiff_t ahead_step, ptrdiff_t every, const REAL *bias,
+                                    ptrdiff_t used, REAL *dst, ptrdiff_t dst_row, int far) {
+    NAME(sum_tile)(0, k, a, b, b_step, NULL, ahead, first, ahead_step, every, bias, used, dst, dst_row, far);
 }
 
 NEVER_INLINE void NAME(copying_tile)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_step, REAL *copy,
-                                     const REAL *ahead, ptrdiff_t ahead_step, ptrdiff_t every, const REAL *bias,
-                                     ptrdiff_t used, REAL *dst, ptrdiff_t dst_row, int far) {
-    NAME(sum_tile)(1, k, a, b, b_step, copy, ahead, ahead_step, every, bias, used, dst, dst_row, far);
+                                     const REAL *const *ahead, ptrdiff_t first, ptrdiff_t ahead_step, ptrdiff_t every,
+                                     const REAL *bias, ptrdiff_t used, REAL *dst, ptrdiff_t dst_row, int far) {
+    NAME(sum_tile)(1, k, a, b, b_step, copy, ahead, first, ahead_step, every, bias, used, dst, dst_row, far);
 }
 
 /* Rows of x lie far apart, often each on a page of its own, more of them than there are entries in the first TLB; so the
- * first tile copies what it reads, and the others read that. The last tiles ask for the k rows of the next panel, one of
- * the three places after the other, spread over up to 12 of them: at once they would hold up what the tiles themselves
- * read. Before that a tile asks for what it reads next. What it is to ask for is not put in a structure, which would be
- * read in wider pieces than it was written, so after all stores before it. */
+ * first tile copies what it reads, and the others read that. The last tiles, MOST_ASKING of them at most, ask for the k
+ * rows of the next panel, each row whole and evenly: at once they would hold up what the tiles themselves read. */
 static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t k, const REAL *a,
                             const REAL *b, ptrdiff_t b_step, REAL *copy, ptrdiff_t vectors,
                             const pycnn_stretch *stretches, ptrdiff_t n, const REAL *bias, const REAL **ahead,
@@ -449,29 +460,27 @@ static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdif
     REAL tile[2][3 * MR * VL]; /* each is read a tile later: what has just been stored is slow to read in part */
     const int direct = step == 1 && n == 1 && stretches->length == 3 * VL;
     const ptrdiff_t width = vectors * VL;
-    const ptrdiff_t spread = rows <= 6 * MR ? 1 : rows <= 12 * MR ? 2 : 4; /* tiles for each place */
+    const ptrdiff_t tiles = (rows + MR - 1) / MR, asking = tiles < MOST_ASKING ? tiles : MOST_ASKING;
+    const ptrdiff_t share = (k + asking - 1) / asking; /* of the rows, for each tile that asks */
     for (ptrdiff_t m = 0; m < rows; m += MR, a += k * MR) {
         const ptrdiff_t used = rows - m < MR ? rows - m : MR;
         const ptrdiff_t rest = (rows - 1 - m) / MR; /* tiles after this one */
-        const int last = rest < 3 * spread;
-        const ptrdiff_t next_step = last ? ahead_step : b_step, every = last ? spread : 1;
-        const REAL *next = last ? ahead[rest / spread] + rest % spread * (k / spread) * ahead_step
-                                : b + STEPS_AHEAD * b_step + 3 * VL - 1;
+        const ptrdiff_t asked = (asking - 1 - rest) * share, every = rest < asking ? asking : 0;
         REAL *c = tile[m / MR % 2];
         if (direct) {
             REAL *to = dst + stretches->place + m * dst_row;
             if (copy && m == 0 && rest > 0) {
-                NAME(copying_tile)(k, a, b, b_step, copy, next, next_step, every, bias, used, to, dst_row, far);
+                NAME(copying_tile)(k, a, b, b_step, copy, ahead, asked, ahead_step, every, bias, used, to, dst_row, far);
                 b = copy;
                 b_step = width;
             } else {
-                NAME(direct_tile)(k, a, b, b_step, next, next_step, every, bias ? bias + m : NULL, used, to, dst_row,
+                NAME(direct_tile)(k, a, b, b_step, ahead, asked, ahead_step, every, bias ? bias + m : NULL, used, to, dst_row,
                                   far);
             }
             continue;
         }
         if (vectors == 3)
-            NAME(direct_tile)(k, a, b, b_step, next, next_step, every, NULL, used, c, width, 0);
+            NAME(direct_tile)(k, a, b, b_step, ahead, asked, ahead_step, every, NULL, used, c, width, 0);
         else
             NAME(packed_tiles)[used - 1][vectors - 1](k, a, MR, b, c, 0);
         if (m > 0)
@@ -484,6 +493,7 @@ static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdif
     if (far == 2) _mm_sfence();
 #endif
 }
+#undef MOST_ASKING
 #undef STEPS_AHEAD
 #undef ASK
 
