@@ -265,11 +265,11 @@ ALWAYS_INLINE void NAME(weigh_part)(const int vectors, REAL *RESTRICT dst, const
     vec sum[4];
     REAL lane[4 * VL];
     const ptrdiff_t last = length - (vectors - 1) * VL; /* lanes of the last vector */
-    for (int v = 0; v < vectors; v++) sum[v] = vset(bias);
+    UNROLL for (int v = 0; v < vectors; v++) sum[v] = vset(bias);
     for (ptrdiff_t i = 0; i < n; i++) {
         const REAL *RESTRICT s = src + offset[i];
         const vec w = vset(weight[i]);
-        for (int v = 0; v < vectors; v++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
             const ptrdiff_t lanes = v == vectors - 1 ? last : VL;
             const REAL *RESTRICT from = s + v * VL * step;
             const vec x = step == 1 ? (lanes == VL ? vload(from) : NAME(load_part)(from, 0, lanes))
@@ -278,10 +278,10 @@ ALWAYS_INLINE void NAME(weigh_part)(const int vectors, REAL *RESTRICT dst, const
         }
     }
     if (last == VL) {
-        for (int v = 0; v < vectors; v++) vstore(dst + v * VL, sum[v]);
+        UNROLL for (int v = 0; v < vectors; v++) vstore(dst + v * VL, sum[v]);
         return;
     }
-    for (int v = 0; v < vectors; v++) vstore(lane + v * VL, sum[v]);
+    UNROLL for (int v = 0; v < vectors; v++) vstore(lane + v * VL, sum[v]);
     NAME(store_sum)(dst, lane, length, 0);
 }
 

@@ -27,9 +27,9 @@ ALWAYS_INLINE REAL NAME(tree_sum)(vec *sum) {
 /* One bin of contiguous columns: its sum. */
 ALWAYS_INLINE REAL NAME(bin_sum)(const REAL *src, ptrdiff_t row_step, ptrdiff_t rows, ptrdiff_t columns) {
     vec sum[NAME(BIN_VECTORS)];
-    for (int i = 0; i < NAME(BIN_VECTORS); i++) sum[i] = vzero();
+    UNROLL for (int i = 0; i < NAME(BIN_VECTORS); i++) sum[i] = vzero();
     for (ptrdiff_t c = 0; c < columns; c += NAME(BIN_SUMS))
-        for (int i = 0; i < NAME(BIN_VECTORS); i++) {
+        UNROLL for (int i = 0; i < NAME(BIN_VECTORS); i++) {
             const ptrdiff_t at = c + i * VL, lanes = AT_MOST(columns - at, VL);
             if (lanes <= 0) break;
             const int full = lanes == VL;

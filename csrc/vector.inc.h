@@ -115,7 +115,8 @@ EACH NAME(log_at)(vec x, vec a) { return (void)a, NAME(vlog)(x); }
         const vec a = vset((REAL)a_);                                                                              \
         ptrdiff_t i = 0;                                                                                           \
         for (; (ahead) > 1 && i + (ahead)*VL <= n; i += (ahead)*VL)                                                \
-            for (int j = 0; j < (ahead); j++) vstore(y + i + j * VL, NAME(name##_at)(vload(x + i + j * VL), a));   \
+            UNROLL for (int j = 0; j < (ahead); j++)                                                               \
+                vstore(y + i + j * VL, NAME(name##_at)(vload(x + i + j * VL), a));                                 \
         for (; i < n; i += VL) NAME(give)(y + i, NAME(name##_at)(NAME(take)(x + i, n - i, 1), a), n - i);          \
     }
 #define BACKWARD(name, ahead)                                                                                      \
@@ -125,7 +126,7 @@ EACH NAME(log_at)(vec x, vec a) { return (void)a, NAME(vlog)(x); }
         const vec a = vset((REAL)a_);                                                                              \
         ptrdiff_t i = 0;                                                                                           \
         for (; (ahead) > 1 && i + (ahead)*VL <= n; i += (ahead)*VL)                                                \
-            for (int j = 0; j < (ahead); j++) {                                                                    \
+            UNROLL for (int j = 0; j < (ahead); j++) {                                                             \
                 const ptrdiff_t at = i + j * VL;                                                                   \
                 vstore(dx + at, NAME(name##_slope)(vload(dy + at), vload(x + at), a));                             \
             }                                                                                                      \
@@ -159,7 +160,11 @@ static void NAME(keep)(void *y_, const void *x_, const uint8_t *kept, ptrdiff_t 
 static void NAME(add)(void *y_, const void *a_, const void *b_, ptrdiff_t n) {
     REAL *y = (REAL *)y_;
     const REAL *a = (const REAL *)a_, *b = (const REAL *)b_;
-    for (ptrdiff_t i = 0; i < n; i += VL)
+    ptrdiff_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL)
+        UNROLL for (int j = 0; j < 4; j++)
+            vstore(y + i + j * VL, vadd(vload(a + i + j * VL), vload(b + i + j * VL)));
+    for (; i < n; i += VL)
         NAME(give)(y + i, vadd(NAME(take)(a + i, n - i, 0), NAME(take)(b + i, n - i, 0)), n - i);
 }
 

@@ -55,8 +55,8 @@ static const REAL NAME(mills)[] = {
 ALWAYS_INLINE vec NAME(poly)(const REAL *c, const int n, vec x) {
     const vec x2 = vmul(x, x);
     vec even = vset(c[(n - 1) & ~1]), odd = vset(c[(n - 2) | 1]);
-    for (int i = ((n - 1) & ~1) - 2; i >= 0; i -= 2) even = vfma(even, x2, vset(c[i]));
-    for (int i = ((n - 2) | 1) - 2; i >= 0; i -= 2) odd = vfma(odd, x2, vset(c[i]));
+    UNROLL for (int i = ((n - 1) & ~1) - 2; i >= 0; i -= 2) even = vfma(even, x2, vset(c[i]));
+    UNROLL for (int i = ((n - 2) | 1) - 2; i >= 0; i -= 2) odd = vfma(odd, x2, vset(c[i]));
     return vfma(odd, x, even);
 }
 

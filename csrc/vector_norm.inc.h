@@ -12,7 +12,7 @@ static void NAME(moments)(double *sums, const void *dy_, const void *x_, ptrdiff
         const REAL *a = x + run * run_step, *b = dy ? dy + run * run_step : NULL;
         ptrdiff_t i = 0;
         for (; i + 4 * WL <= n; i += 4 * WL)
-            for (int j = 0; j < 4; j++) {
+            UNROLL for (int j = 0; j < 4; j++) {
                 const wvec d = wsub(wload(a + i + j * WL), centre), u = b ? wload(b + i + j * WL) : d;
                 s[j] = wadd(s[j], u);
                 p[j] = wfma(u, d, p[j]);
@@ -36,19 +36,19 @@ static void NAME(moments)(double *sums, const void *dy_, const void *x_, ptrdiff
 ALWAYS_INLINE void NAME(moments_down)(const int vectors, double *sum, double *product, const REAL *dy, const REAL *x,
                                       ptrdiff_t rows, ptrdiff_t row_step, const double *shift) {
     wvec s[4], p[4], centre[4];
-    for (int j = 0; j < vectors; j++) {
+    UNROLL for (int j = 0; j < vectors; j++) {
         s[j] = wget(sum + j * WL);
         p[j] = wget(product + j * WL);
         centre[j] = wget(shift + j * WL);
     }
     for (ptrdiff_t row = 0; row < rows; row++, x += row_step) {
-        for (int j = 0; j < vectors; j++) {
+        UNROLL for (int j = 0; j < vectors; j++) {
             const wvec d = wsub(wload(x + j * WL), centre[j]), u = dy ? wload(dy + row * row_step + j * WL) : d;
             s[j] = wadd(s[j], u);
             p[j] = wfma(u, d, p[j]);
         }
     }
-    for (int j = 0; j < vectors; j++) {
+    UNROLL for (int j = 0; j < vectors; j++) {
         wput(sum + j * WL, s[j]);
         wput(product + j * WL, p[j]);
     }
@@ -76,7 +76,7 @@ static void NAME(affine)(void *y_, const void *x_, ptrdiff_t n, const void *coef
     const vec shift = vset(k[0]), scale = vset(k[1]), offset = vset(k[2]);
     ptrdiff_t i = 0;
     for (; i + 4 * VL <= n; i += 4 * VL)
-        for (int j = 0; j < 4; j++)
+        UNROLL for (int j = 0; j < 4; j++)
             vstore(y + i + j * VL, vfma(vsub(vload(x + i + j * VL), shift), scale, offset));
     for (; i < n; i += VL)
         NAME(give)(y + i, vfma(vsub(NAME(take)(x + i, n - i, 0), shift), scale, offset), n - i);
@@ -101,7 +101,7 @@ static void NAME(combine)(void *dx_, const void *dy_, const void *x_, ptrdiff_t 
     const vec shift = vset(k[0]), a = vset(k[1]), b = vset(k[2]), c = vset(k[3]);
     ptrdiff_t i = 0;
     for (; x && i + 4 * VL <= n; i += 4 * VL)
-        for (int j = 0; j < 4; j++) {
+        UNROLL for (int j = 0; j < 4; j++) {
             const ptrdiff_t at = i + j * VL;
             vstore(dx + at, vfma(vload(dy + at), a, vfma(vsub(vload(x + at), shift), b, c)));
         }
