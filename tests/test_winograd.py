@@ -198,8 +198,8 @@ def test_same_bits_for_any_number_of_threads(which: str, stride: int) -> None:
 def test_weights_beyond_the_caches(pairs: tuple[int, int], which: str) -> None:
     """More than 3 MB of transformed weights, which all threads share or, in a large cache, each makes for itself.
 
-    From 8 MB on, in a smaller cache, the tiles are done in parts; of the fewest channels each thread makes the inputs of
-    a part for itself.
+    From 8 MB on, in a smaller cache, the tiles are done in parts; of the fewest channels each thread makes a part's
+    inputs for itself.
     """
     channels, filters = pairs if which == "forward" else pairs[::-1]
     size = 128 if which == "forward" else 127  # 256 tiles; odd: the last ones are cut
