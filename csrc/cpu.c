@@ -1,7 +1,8 @@
 /* CPU detection: CPUID for the processor's features, XGETBV for the registers the operating system saves.
  *
  * Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, sections 14.3 (AVX), 14.7 (AVX2)
- * and 15.2 (AVX-512), volume 2, CPUID leaf 4 (caches), of which AMD has the same at 0x8000001d. Nothing here is an ifunc: musl, macOS and Windows have none. */
+ * and 15.2 (AVX-512), volume 2, CPUID leaf 4 (caches), of which AMD has the same at 0x8000001d.
+ * Nothing here is an ifunc: musl, macOS and Windows have none. */
 #include "cpu.h"
 
 #if defined(__x86_64__) || defined(_M_X64)

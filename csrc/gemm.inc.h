@@ -382,8 +382,8 @@ static const TYPED(pycnn_gemm_fn) NAME(packed_tiles)[PYCNN_MR_MAX][3] = GEMM_CEL
  * into L2 on into L1, so that there it asks for its own rows, some steps before it needs them (by a tenth faster). */
 ALWAYS_INLINE void NAME(sum_tile)(const int copies, ptrdiff_t k, const REAL *RESTRICT a, const REAL *RESTRICT b,
                                   ptrdiff_t b_step, REAL *RESTRICT copy, const REAL *const *ahead, ptrdiff_t first,
-                                  ptrdiff_t ahead_step, ptrdiff_t every, const REAL *RESTRICT bias, ptrdiff_t used, REAL *RESTRICT dst,
-                                  ptrdiff_t dst_row, int far) {
+                                  ptrdiff_t ahead_step, ptrdiff_t every, const REAL *RESTRICT bias, ptrdiff_t used,
+                                  REAL *RESTRICT dst, ptrdiff_t dst_row, int far) {
     vec sum[MR][3];
     UNROLL for (int m = 0; m < MR; m++)
         UNROLL for (int v = 0; v < 3; v++) sum[m][v] = vzero();
@@ -438,9 +438,9 @@ ALWAYS_INLINE void NAME(sum_tile)(const int copies, ptrdiff_t k, const REAL *RES
     (void)far;
 }
 
-NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_step, const REAL *const *ahead,
-                                    ptrdiff_t first, ptrdiff_t ahead_step, ptrdiff_t every, const REAL *bias,
-                                    ptrdiff_t used, REAL *dst, ptrdiff_t dst_row, int far) {
+NEVER_INLINE void NAME(direct_tile)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_step,
+                                    const REAL *const *ahead, ptrdiff_t first, ptrdiff_t ahead_step, ptrdiff_t every,
+                                    const REAL *bias, ptrdiff_t used, REAL *dst, ptrdiff_t dst_row, int far) {
     NAME(sum_tile)(0, k, a, b, b_step, NULL, ahead, first, ahead_step, every, bias, used, dst, dst_row, far);
 }
 
@@ -474,8 +474,8 @@ static void NAME(sum_panel)(REAL *dst, ptrdiff_t dst_row, ptrdiff_t step, ptrdif
                 b = copy;
                 b_step = width;
             } else {
-                NAME(direct_tile)(k, a, b, b_step, ahead, asked, ahead_step, every, bias ? bias + m : NULL, used, to, dst_row,
-                                  far);
+                NAME(direct_tile)(k, a, b, b_step, ahead, asked, ahead_step, every, bias ? bias + m : NULL, used, to,
+                                  dst_row, far);
             }
             continue;
         }

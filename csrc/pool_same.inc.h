@@ -68,8 +68,8 @@ WINDOW_INLINE int NAME(same_across)(const int op, const int careful, REAL *to, u
 /* The rows t0 .. t1 - 1 of windows, reduced and `step` apart, combined: n values, as many of which at `ahead` are asked
  * for. */
 WINDOW_INLINE void NAME(same_down)(const int op, const int careful, REAL *y, uint8_t *codes, const REAL *rows,
-                                   const REAL *ahead, const uint8_t *place, ptrdiff_t step, ptrdiff_t t0, ptrdiff_t t1, ptrdiff_t n,
-                                   const NAME(share) * by) {
+                                   const REAL *ahead, const uint8_t *place, ptrdiff_t step, ptrdiff_t t0,
+                                   ptrdiff_t t1, ptrdiff_t n, const NAME(share) * by) {
     const int coded = op == NAME(LARGEST_CODED), full = n >= VL;
     for (ptrdiff_t j = 0;; j += VL) {
         j = AT_MOST(j, full ? n - VL : 0);

@@ -16,7 +16,8 @@ from pycnn.kernels import norm as _kernels
 _CHANNEL_AXIS = {"NCHW": 1, "NHWC": -1, "HWCN": -2}
 
 Folded = tuple[int, int, int]
-NO_STATS = (None, None)
+Stats = tuple[Array | None, Array | None]
+NO_STATS: Stats = (None, None)
 
 
 @_args.remembered
@@ -129,12 +130,37 @@ def batch_norm(
     array([[-1., -1.],
            [ 1.,  1.]])
     """
+    training = _args.flag("batch_norm", "training", training)
+    return_stats = _args.flag("batch_norm", "return_stats", return_stats)
+    y, stats, _ = normalise(
+        x, running_mean, running_var, weight, bias, training, momentum, eps, return_stats, data_format, out
+    )
+    return (y, *stats) if return_stats else y
+
+
+def normalise(
+    x: Any,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    return_stats: bool,
+    data_format: str,
+    out: Array | None = None,
+    relu: bool = False,
+) -> tuple[Array, Stats, Array | None]:
+    """`batch_norm`, with `relu` the larger of its results and 0.
+
+    Returns also what `slopes` takes as `stats` and, unless the channels are last or there is one value a channel and
+    sample, as `gate`.
+    """
     fn = "batch_norm"
     x = _args.float_array(fn, "x", x)
     folded = outer, channels, inner = _fold(fn, x.shape, data_format)
     _check_dtype(fn, x, running_mean, weight)
-    training = _args.flag(fn, "training", training)
-    return_stats = _args.flag(fn, "return_stats", return_stats)
     mean, mean_target = _running(fn, "running_mean", running_mean, x, channels, training, out)
     var, var_target = _running(fn, "running_var", running_var, x, channels, training, out)
     weight = _args.vector(fn, "weight", weight, x.dtype, channels)
@@ -147,13 +173,14 @@ def batch_norm(
     inputs = [a for a in (x, weight, bias, mean, var, mean_target, var_target) if a is not None]
     y, target = _args.output(fn, out, x.shape, x.dtype, inputs, dense=True)
     stats = (_runtime.empty((channels,), x.dtype), _runtime.empty((channels,), x.dtype)) if return_stats else NO_STATS
-    _kernels.forward(c_order(x, y), folded, mean, var, weight, bias, training, momentum, eps, y, *stats)
+    gate = _runtime.empty((channels, 3), x.dtype) if return_stats and inner > 1 else None
+    _kernels.forward(c_order(x, y), folded, mean, var, weight, bias, training, momentum, eps, y, *stats, relu, gate)
     y = _args.finish(y, target)
     if mean_target is not None:
         mean_target[...] = mean
     if var_target is not None:
         var_target[...] = var
-    return (y, *stats) if return_stats else y
+    return y, stats, gate
 
 
 def _check_count(fn: str, x: Array, count: int, training: bool, mean: Any, var: Any) -> None:
@@ -232,6 +259,24 @@ def batch_norm_backward(
     >>> dweight.round(4), dbias
     (array([2.]), array([4.]))
     """
+    return slopes(grad_output, x, running_mean, running_var, weight, training, eps, stats, data_format, needs, out)
+
+
+def slopes(
+    grad_output: Any,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    training: bool,
+    eps: float,
+    stats: Any,
+    data_format: str,
+    needs: Sequence[str],
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+    gate: Array | None = None,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """`batch_norm_backward`; with a `gate`, of a pass in training, also through the ReLU."""
     fn = "batch_norm_backward"
     x = _args.float_array(fn, "x", x)
     grad_output = _args.float_array(fn, "grad_output", grad_output, x.dtype)
@@ -255,7 +300,7 @@ def batch_norm_backward(
     made = _args.gradient_outputs(fn, out, needs, shapes, x.dtype, inputs, (True, True, True))
     (dx, _), (dweight, _), (dbias, _) = made
     _kernels.backward(
-        c_order(grad_output), c_order(x), folded, mean, var, inv_std, weight, training, eps, dx, dweight, dbias
+        c_order(grad_output), c_order(x), folded, mean, var, inv_std, weight, training, eps, gate, dx, dweight, dbias
     )
     return _args.finish_gradients(made)
 

@@ -18,6 +18,8 @@ def forward(
     y: _Array,
     mean_out: _Array | None,
     inv_std_out: _Array | None,
+    relu: bool,
+    gate_out: _Array | None,
 ) -> None: ...
 def backward(
     dy: _Array,
@@ -29,6 +31,7 @@ def backward(
     weight: _Array | None,
     training: bool,
     eps: float,
+    gate: _Array | None,
     dx: _Array | None,
     dweight: _Array | None,
     dbias: _Array | None,

@@ -8,16 +8,22 @@
 # Blocking: inner > 1 (NCHW, HWCN): runs of `inner` values; a chunk of the sums is a slice of `outer` and some channels.
 # inner = 1 (NHWC, NC): vectors along the channels, a chunk is a slice of rows. The partial sums of the slices are added
 # in order, so the result does not depend on the number of threads.
+#
+# A ReLU behind it costs no pass of its own: where y <= 0 a result is 0, and so is dy, whose y is found once more from x
+# with the coefficients of the forward pass; both a PIECE at a time, in the first cache.
 
 from libc.math cimport NAN, sqrt
+from libc.string cimport memcpy
 
 from pycnn.kernels._call cimport Flat, read_flat, values
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport (
-    Workspace, allocate, begin_call, end_call, num_slots, parallel_work, release, response, tiles, vector_table,
+    PYCNN_RELU, Workspace, allocate, begin_call, end_call, num_slots, parallel_work, release, response, tiles, vector_table,
 )
 
 cdef Py_ssize_t GRAIN = 16384  # values of a chunk
+cdef enum:
+    PIECE = 1024           # values
 cdef Py_ssize_t SITES = 64     # of a chunk of the local response
 cdef str NO_MEMORY = "pycnn: no memory for the sums of a normalisation"
 
@@ -26,6 +32,8 @@ ctypedef struct Job:
     const char* x
     const char* dy
     const char* coefficients
+    bint relu              # behind the forward map
+    const char* gate       # in `backward`: coefficients of the forward map, where a ReLU was behind it, or NULL
     const double* shift
     double* sums           # (slices, 2, channels)
     Py_ssize_t outer, channels, inner
@@ -62,6 +70,8 @@ cdef int _begin(Job* job, x, dy, y, tuple folded) except -1:
     job.x = <const char*> f.data
     job.dy = <const char*> values(dy, f.size, f.count)
     job.y = <char*> values(y, f.size, f.count)
+    job.relu = False
+    job.gate = NULL
     return 0
 
 
@@ -80,6 +90,43 @@ cdef inline double _work(const Job* job) noexcept nogil:
     return <double> (job.outer * job.channels * job.inner * job.size)
 
 
+# masked = dy where the ReLU let y pass, else 0: m values of channel c.
+cdef inline void _mask(const Job* job, Py_ssize_t c, const char* dy, const char* x, Py_ssize_t m,
+                       char* masked) noexcept nogil:
+    job.table.affine(masked, x, m, job.gate + 3 * c * job.size)
+    job.table.backward[PYCNN_RELU](masked, dy, masked, m, 0)
+
+
+# The sums of m neighbouring values of channel c.
+cdef inline void _masked_sums(const Job* job, Py_ssize_t c, const char* dy, const char* x, Py_ssize_t m,
+                              double* pair) noexcept nogil:
+    cdef double[PIECE] masked
+    _mask(job, c, dy, x, m, <char*> masked)
+    job.table.moments(pair, masked, x, 1, 0, m, job.shift[c])
+
+
+# The sums of channel c over `rows` runs. Short ones are laid side by side: each call costs as much as many values.
+cdef void _masked_moments(const Job* job, Py_ssize_t c, const char* dy, const char* x, Py_ssize_t rows,
+                          double* pair) noexcept nogil:
+    cdef double[PIECE] near_dy, near_x
+    cdef Py_ssize_t run = job.inner * job.size, step = job.channels * run, r, done, n
+    while rows > 0 and 2 * job.inner <= PIECE:
+        n = min(rows, PIECE // job.inner)
+        for r in range(n):
+            memcpy(<char*> near_dy + r * run, dy + r * step, run)
+            memcpy(<char*> near_x + r * run, x + r * step, run)
+        _masked_sums(job, c, <const char*> near_dy, <const char*> near_x, n * job.inner, pair)
+        dy += n * step
+        x += n * step
+        rows -= n
+    for r in range(rows):
+        done = 0
+        while done < job.inner:
+            n = min(<Py_ssize_t> PIECE, job.inner - done)
+            _masked_sums(job, c, dy + r * step + done * job.size, x + r * step + done * job.size, n, pair)
+            done += n
+
+
 cdef void _moments_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
     cdef Job* job = <Job*> context
     cdef Py_ssize_t part = chunk // job.blocks, row = part * job.slice, rows = min(job.slice, job.outer - row)
@@ -94,8 +141,11 @@ cdef void _moments_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexc
     while c < last:
         at = (row * job.channels + c) * job.inner * job.size
         pair[0] = pair[1] = 0
-        job.table.moments(pair, _offset(job.dy, at), job.x + at, rows, job.channels * job.inner, job.inner,
-                          job.shift[c])
+        if job.dy != NULL and job.gate != NULL:
+            _masked_moments(job, c, job.dy + at, job.x + at, rows, pair)
+        else:
+            job.table.moments(pair, _offset(job.dy, at), job.x + at, rows, job.channels * job.inner, job.inner,
+                              job.shift[c])
         sums[c] = pair[0]
         sums[job.channels + c] = pair[1]
         c += 1
@@ -171,6 +221,22 @@ cdef Py_ssize_t _lay_map(Job* job) noexcept nogil:
     return ceil_div(job.outer * job.channels, job.together)
 
 
+# The map of n values of channel c with a ReLU behind it, or before it on the way back.
+cdef void _map_relu(const Job* job, Py_ssize_t c, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    cdef double[PIECE] masked
+    cdef Py_ssize_t m
+    while n > 0:
+        m = min(<Py_ssize_t> PIECE, n)
+        if job.dy == NULL:
+            job.table.affine(job.y + at, job.x + at, m, job.coefficients + 3 * c * job.size)
+            job.table.forward[PYCNN_RELU](job.y + at, job.y + at, m, 0)
+        else:
+            _mask(job, c, job.dy + at, job.x + at, m, <char*> masked)
+            job.table.combine(job.y + at, masked, job.x + at, m, job.coefficients + 4 * c * job.size)
+        at += m * job.size
+        n -= m
+
+
 # y = map(x), or dx = map(dy, x) where there is a dy. Coefficients: columns of `channels` each where inner is 1, else 3
 # or 4 neighbours for each channel.
 cdef void _map_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept nogil:
@@ -182,6 +248,8 @@ cdef void _map_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
         at = run * job.channels * job.size
         if job.dy == NULL:
             job.table.affine_columns(job.y + at, job.x + at, count, job.channels, job.coefficients)
+            if job.relu:
+                job.table.forward[PYCNN_RELU](job.y + at, job.y + at, count * job.channels, 0)
         else:
             job.table.combine_columns(job.y + at, job.dy + at, _offset(job.x, at), count, job.channels,
                                       job.coefficients)
@@ -191,7 +259,9 @@ cdef void _map_chunk(void* context, Py_ssize_t chunk, Py_ssize_t slot) noexcept 
     for run in range(run, min(run + job.together, job.outer * job.channels)):
         at = (run * job.inner + first) * job.size
         k = job.coefficients + (run % job.channels) * each * job.size
-        if job.dy == NULL:
+        if job.relu or job.gate != NULL:
+            _map_relu(job, run % job.channels, at, n)
+        elif job.dy == NULL:
             job.table.affine(job.y + at, job.x + at, n, k)
         else:
             job.table.combine(job.y + at, job.dy + at, _offset(job.x, at), n, k)
@@ -279,11 +349,14 @@ def forward(x,                    # IN  (outer, channels, inner)
             double eps,
             y,                    # OUT (outer, channels, inner)
             mean_out,             # OUT (channels,) or None: the mean that was used
-            inv_std_out):         # OUT (channels,) or None: 1 / sqrt(var + eps)
+            inv_std_out,          # OUT (channels,) or None: 1 / sqrt(var + eps)
+            bint relu,            # whether results below 0 become 0
+            gate_out):            # OUT (channels, 3) or None: `backward` finds with it which are; inner > 1
     cdef Job job
     cdef Py_ssize_t c, count
     cdef bint done = True
     _begin(&job, x, None, y, folded)
+    job.relu = relu
     cdef Py_ssize_t n = job.channels
     cdef void* old_mean = values(running_mean, job.size, n)
     cdef void* old_var = values(running_var, job.size, n)
@@ -291,6 +364,7 @@ def forward(x,                    # IN  (outer, channels, inner)
     cdef const void* b = values(bias, job.size, n)
     cdef void* used_mean = values(mean_out, job.size, n)
     cdef void* used_inv_std = values(inv_std_out, job.size, n)
+    cdef void* gate = values(gate_out, job.size, 3 * n)
     cdef double* mean = <double*> allocate(8 * n * sizeof(double))
     cdef double* var = mean + n
     cdef double* inv_std = mean + 2 * n
@@ -304,7 +378,7 @@ def forward(x,                    # IN  (outer, channels, inner)
             _copy(var, old_var, job.size, n)
         if done:
             _invert(inv_std, var, n, eps)
-            _normalise(&job, mean, inv_std, w, b, mean + 5 * n)
+            _normalise(&job, mean, inv_std, w, b, mean + 5 * n if gate == NULL else gate)
     count = job.outer * job.inner
     if done and training and count:  # under the GIL: two threads never mix their updates
         _move(old_mean, job.size, mean, n, share, 1)
@@ -327,6 +401,7 @@ def backward(dy,                  # IN  (outer, channels, inner)
              weight,              # IN  (channels,) or None for 1
              bint training,
              double eps,
+             gate,                # IN  (channels, 3) or None: of a pass in training, for a ReLU behind it
              dx,                  # OUT (outer, channels, inner) or None
              dweight,             # OUT (channels,) or None
              dbias):              # OUT (channels,) or None
@@ -335,6 +410,7 @@ def backward(dy,                  # IN  (outer, channels, inner)
     cdef bint done = True
     _begin(&job, x, dy, dx, folded)
     cdef Py_ssize_t n = job.channels
+    job.gate = <const char*> values(gate, job.size, 3 * n)
     cdef const void* old_mean = values(given_mean, job.size, n)
     cdef const void* old_var = values(given_var, job.size, n)
     cdef const void* old_inv_std = values(given_inv_std, job.size, n)

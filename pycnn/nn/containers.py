@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
-from . import _check
+from . import _check, _fused
 from ._types import Array, Shape
 from .layer import Layer, one_shape
 from .module import Module
@@ -112,22 +112,28 @@ class Sequential(Layer):
         return shape
 
     def _forward(self, x: Array, training: bool) -> tuple[Any, Any]:
-        for name, layer in self._layers.items():
+        for name, layer, relu in _fused.steps(self._layers.items()):
             with naming(f"Sequential: layer {name}", layer):
-                x = layer(x)
+                x = layer(x) if relu is None else _fused.forward(layer, relu, x)
         return x if self._layers else _check.array("Sequential", x), None
 
     def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
         check_training("Sequential: layer", self._layers.items())
-        layers = list(self._layers.values())
+        layers = list(self._layers.items())
         start = 0
         if not needs_input_grad:  # then nothing in front of the first parameter needs a gradient either
-            while start < len(layers) and next(layers[start].parameters(), None) is None:
-                drop_kept(layers[start])
+            while start < len(layers) and next(layers[start][1].parameters(), None) is None:
+                drop_kept(layers[start][1])
                 start += 1
-        grad = grad_output
-        for index in range(len(layers) - 1, start - 1, -1):
-            grad = layers[index].backward(grad, needs_input_grad=needs_input_grad or index > start)
+        steps = list(_fused.steps(layers[start:]))
+        grad: Array | None = grad_output
+        for index in range(len(steps) - 1, -1, -1):
+            _, layer, relu = steps[index]
+            needs = needs_input_grad or index > 0
+            if relu is None:
+                grad = layer.backward(grad, needs_input_grad=needs)
+            else:
+                grad = _fused.backward(layer, relu, grad, needs)
         return grad
 
     def _trace(self, tracer: Tracer, name: str, inputs: list[Value]) -> list[Value]:

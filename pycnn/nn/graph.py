@@ -1,5 +1,6 @@
 """`Graph`: a network with branches."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -8,7 +9,9 @@ import numpy as np
 
 from pycnn.functional._sum import add
 
+from . import _fused
 from ._types import Array, Shape
+from .activation import ReLU
 from .containers import check_new, check_training, drop_kept, naming
 from .layer import kept
 from .module import Module
@@ -40,6 +43,8 @@ class _Plan(NamedTuple):
 
     nodes: list[Node]
     frees: list[tuple[tuple[str, int], ...]]
+    relus: dict[str, Module]  # by node: the ReLU that alone takes its value
+    fronts: dict[str, Module]  # by the node of such a ReLU: the module in front of it
     with_parameters: set[str]  # nodes that have parameters
     after_parameters: set[str]  # nodes that have them or follow one that has: their values need a gradient
 
@@ -276,7 +281,8 @@ class Graph(Module):
         """
         if self.training:
             self._saved = None
-        outputs = self._run(inputs, lambda node, arguments: node.module(*arguments))
+        plan = self._prepared()
+        outputs = self._run(inputs, lambda node, arguments: _node_forward(node, plan, arguments))
         if self.training:
             self._saved = (None,)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -327,7 +333,13 @@ class Graph(Module):
         if all(grad is None for grad in arriving) or not (any(wanted) or node.name in plan.with_parameters):
             drop_kept(node.module)
             return
-        leaving = node.module.backward(*arriving, needs_input_grad=any(wanted))
+        relu = _relu_behind(node, plan)
+        if _runs_in_front(node, plan):
+            leaving: Any = arriving[0]  # its part is done where the module in front of it is
+        elif relu is not None:
+            leaving = _fused.backward(node.module, relu, arriving[0], any(wanted))
+        else:
+            leaving = node.module.backward(*arriving, needs_input_grad=any(wanted))
         leaving = leaving if isinstance(leaving, tuple) else (leaving,)
         for ref, want, grad in zip(node.inputs, wanted, leaving):
             if want:
@@ -383,8 +395,41 @@ class Graph(Module):
         for node in nodes:
             if any(name in after for name, _ in node.inputs):
                 after.add(node.name)
-        self._plan = _Plan(nodes, frees[::-1], with_parameters, after)
+        self._plan = _Plan(nodes, frees[::-1], *_find_relus(nodes, self.outputs), with_parameters, after)
         return self._plan
+
+
+def _find_relus(nodes: list[Node], outputs: Sequence[tuple[str, int]]) -> tuple[dict[str, Module], dict[str, Module]]:
+    """Return the ReLUs that alone take a node's value, by that node, and the modules in front, by the ReLU's."""
+    uses = Counter(ref for node in nodes for ref in node.inputs) + Counter(outputs)
+    modules = {node.name: node.module for node in nodes}
+    relus: dict[str, Module] = {}
+    fronts: dict[str, Module] = {}
+    for node in nodes:
+        if type(node.module) is ReLU and len(node.inputs) == 1 and uses[node.inputs[0]] == 1:
+            name, _ = node.inputs[0]
+            if name in modules:
+                relus[name], fronts[node.name] = node.module, modules[name]
+    return relus, fronts
+
+
+def _relu_behind(node: Node, plan: _Plan) -> Module | None:
+    """Return the ReLU that runs as one with a node, as both are now."""
+    relu = plan.relus.get(node.name)
+    return relu if relu is not None and _fused.fuses(node.module, relu) else None
+
+
+def _runs_in_front(node: Node, plan: _Plan) -> bool:
+    """Return whether a node is a ReLU that runs as one with the module in front of it."""
+    front = plan.fronts.get(node.name)
+    return front is not None and _fused.fuses(front, node.module)
+
+
+def _node_forward(node: Node, plan: _Plan, arguments: list[Any]) -> Any:
+    relu = _relu_behind(node, plan)
+    if relu is not None:
+        return _fused.forward(node.module, relu, arguments[0])
+    return arguments[0] if _runs_in_front(node, plan) else node.module(*arguments)
 
 
 class _Several(list[Any]):

@@ -1,11 +1,13 @@
 """Normalisation layers."""
 
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pycnn import functional as F
+from pycnn.functional.norm import normalise, slopes
 
 from . import _check
 from ._types import Array, Shape
@@ -50,46 +52,39 @@ class _BatchNorm(Layer):
         self.num_batches_tracked: Array | None = np.array(0, np.int64) if tracked else None
 
     def _forward(self, x: Array, training: bool) -> tuple[Array, Any]:
+        return self._normalise(x, training, False)
+
+    def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
+        return self._slopes(grad_output, saved, None, needs_input_grad)
+
+    def _normalise(self, x: Array, training: bool, relu: bool) -> tuple[Array, Any]:
+        """Return the output, or the larger of it and 0, and what `_slopes` needs, its gate the last."""
         self._check_shape(x.shape if type(x) is np.ndarray else np.shape(x))
-        weight = None if self.weight is None else self.weight.data
-        bias = None if self.bias is None else self.bias.data
-        layout = _LAYOUTS[self.data_format]
-        if not training:
-            # Without running statistics the batch's own are used in both modes.
-            return F.batch_norm(
-                x,
-                self.running_mean,
-                self.running_var,
-                weight,
-                bias,
-                self.running_mean is None,
-                0.0,
-                self.eps,
-                data_format=layout,
-            ), None
-        y, mean, inv_std = F.batch_norm(
+        y, stats, gate = normalise(
             x,
             self.running_mean,
             self.running_var,
-            weight,
-            bias,
-            True,
-            self._step(),
+            None if self.weight is None else self.weight.data,
+            None if self.bias is None else self.bias.data,
+            training or self.running_mean is None,  # without running statistics the batch's own in both modes
+            self._step() if training else 0.0,
             self.eps,
-            return_stats=True,
-            data_format=layout,
+            training,
+            _LAYOUTS[self.data_format],
+            relu=relu,
         )
         count = self.num_batches_tracked
-        if count is not None:
+        if training and count is not None:
             count += 1  # in place
-        return y, (x, mean, inv_std)
+        return y, (x, stats, gate)
 
-    def _backward(self, grad_output: Array, saved: Any, needs_input_grad: bool) -> Array | None:
-        x, mean, inv_std = saved
+    def _slopes(self, grad_output: Array, saved: Any, gate: Array | None, needs_input_grad: bool) -> Array | None:
+        """Return the gradient of the input and add those of the parameters; with a gate through the ReLU as well."""
+        x, stats, _ = saved
         needs = (("input",) if needs_input_grad else ()) + (("weight", "bias") if self.affine else ())
         if not needs:
             return None
-        dx, dweight, dbias = F.batch_norm_backward(
+        dx, dweight, dbias = slopes(
             grad_output,
             x,
             self.running_mean,
@@ -97,9 +92,10 @@ class _BatchNorm(Layer):
             None if self.weight is None else self.weight.data,
             True,
             self.eps,
-            stats=(mean, inv_std),
-            data_format=_LAYOUTS[self.data_format],
-            needs=needs,
+            stats,
+            _LAYOUTS[self.data_format],
+            needs,
+            gate=gate,
         )
         if self.weight is not None and self.bias is not None:
             self.weight.add_grad(dweight)
@@ -126,7 +122,10 @@ class _BatchNorm(Layer):
         return shape
 
     def _kept(self, *input_shapes: Shape) -> tuple[tuple[str, ...], int]:
-        return ("input",), 2 * self.num_features * self.dtype.itemsize
+        # The statistics; where a channel of a sample has several values, the coefficients of its map as well.
+        spatial = {"NCHW": input_shapes[0][2:], "NHWC": (), "HWCN": input_shapes[0][-1:]}[_LAYOUTS[self.data_format]]
+        numbers = 5 if prod(spatial) > 1 else 2
+        return ("input",), numbers * self.num_features * self.dtype.itemsize
 
     def extra_repr(self) -> str:
         """Return the arguments."""
