@@ -18,7 +18,8 @@ from libc.string cimport memcpy
 from pycnn.kernels._call cimport Flat, read_flat, values
 from pycnn.kernels._integers cimport ceil_div
 from pycnn.kernels._runtime cimport (
-    PYCNN_RELU, Workspace, allocate, begin_call, end_call, num_slots, parallel_work, release, response, tiles, vector_table,
+    PYCNN_RELU, Workspace, allocate, begin_call, end_call, num_slots, parallel_work, release, response, tiles,
+    vector_table,
 )
 
 cdef Py_ssize_t GRAIN = 16384  # values of a chunk
