@@ -184,6 +184,16 @@ def test_eval_mode_keeps_nothing_and_is_the_same():
     assert parts[0]._saved is None and parts[1]._saved is None
 
 
+def test_a_call_in_eval_mode_leaves_what_backward_needs():
+    x, grad = arrays((2, 3, 5, 5), np.float32)
+    norm, relu = layers("NCHW", x.shape, np.float32)
+    net = nn.Sequential(norm, relu)
+    net(x)
+    net.eval()(x[:1])
+    net.train().backward(grad)
+    assert norm.weight.grad is not None
+
+
 @pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}, {"momentum": None}])
 def test_options(options):
     x, grad = arrays((4, 3, 6, 6), np.float64)

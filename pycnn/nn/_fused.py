@@ -39,10 +39,12 @@ def steps(layers: Iterable[tuple[str, Module]]) -> Iterator[tuple[str, Any, Modu
 
 def forward(norm: Any, relu: Module, x: Array) -> Array:
     """Return ``relu(norm(x))``."""
-    norm._saved = relu._saved = None
+    training = norm.training
+    if training:
+        norm._saved = relu._saved = None
     y: Array
-    y, saved = norm._normalise(x, norm.training, True)
-    if norm.training:
+    y, saved = norm._normalise(x, training, True)
+    if training:  # in eval() mode nothing is written: many threads may be here
         norm._saved, relu._saved = (saved,), (y,)
     return y
 
