@@ -21,7 +21,7 @@ NO_STATS: Stats = (None, None)
 
 
 @_args.remembered
-def _fold(fn: str, shape: tuple[int, ...], data_format: Any) -> Folded:
+def fold(fn: str, shape: tuple[int, ...], data_format: Any) -> Folded:
     """Return the shape (outer, channels, inner)."""
     _args.choice(fn, "data_format", data_format, tuple(_CHANNEL_AXIS))
     if len(shape) < 2:
@@ -159,7 +159,7 @@ def normalise(
     """
     fn = "batch_norm"
     x = _args.float_array(fn, "x", x)
-    folded = outer, channels, inner = _fold(fn, x.shape, data_format)
+    folded = outer, channels, inner = fold(fn, x.shape, data_format)
     _check_dtype(fn, x, running_mean, weight)
     mean, mean_target = _running(fn, "running_mean", running_mean, x, channels, training, out)
     var, var_target = _running(fn, "running_var", running_var, x, channels, training, out)
@@ -281,7 +281,7 @@ def slopes(
     x = _args.float_array(fn, "x", x)
     grad_output = _args.float_array(fn, "grad_output", grad_output, x.dtype)
     _args.check_shape(fn, "grad_output", grad_output, x.shape)
-    folded = outer, channels, inner = _fold(fn, x.shape, data_format)
+    folded = outer, channels, inner = fold(fn, x.shape, data_format)
     _check_dtype(fn, x, running_mean, weight)
     training = _args.flag(fn, "training", training)
     mean, _ = _running(fn, "running_mean", running_mean, x, channels, False)
@@ -307,7 +307,7 @@ def slopes(
 
 def _window(fn: str, x: Array, size: Any, data_format: Any) -> tuple[Folded, int, int]:
     """Return the folded shape and how far the window reaches before and after its channel."""
-    folded = _fold(fn, x.shape, data_format)
+    folded = fold(fn, x.shape, data_format)
     size = _args.index(fn, "size", size, 1)
     return folded, min(size // 2, folded[1]), min((size - 1) // 2, folded[1])
 

@@ -125,10 +125,8 @@ class Sequential(Layer):
             while start < len(layers) and next(layers[start][1].parameters(), None) is None:
                 drop_kept(layers[start][1])
                 start += 1
-        steps = list(_fused.steps(layers[start:]))
         grad: Array | None = grad_output
-        for index in range(len(steps) - 1, -1, -1):
-            _, layer, relu = steps[index]
+        for index, (_, layer, relu) in reversed(list(enumerate(_fused.steps(layers[start:])))):
             needs = needs_input_grad or index > 0
             if relu is None:
                 grad = layer.backward(grad, needs_input_grad=needs)

@@ -1,13 +1,12 @@
 """Normalisation layers."""
 
-from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pycnn import functional as F
-from pycnn.functional.norm import normalise, slopes
+from pycnn.functional.norm import fold, normalise, slopes
 
 from . import _check
 from ._types import Array, Shape
@@ -122,9 +121,9 @@ class _BatchNorm(Layer):
         return shape
 
     def _kept(self, *input_shapes: Shape) -> tuple[tuple[str, ...], int]:
-        # The statistics; where a channel of a sample has several values, the coefficients of its map as well.
-        spatial = {"NCHW": input_shapes[0][2:], "NHWC": (), "HWCN": input_shapes[0][-1:]}[_LAYOUTS[self.data_format]]
-        numbers = 5 if prod(spatial) > 1 else 2
+        # The statistics; where a channel has several values side by side, the coefficients of its map as well.
+        _, _, inner = fold(type(self).__name__, input_shapes[0], _LAYOUTS[self.data_format])
+        numbers = 5 if inner > 1 else 2
         return ("input",), numbers * self.num_features * self.dtype.itemsize
 
     def extra_repr(self) -> str:
